@@ -1,0 +1,158 @@
+// Package file is what a descriptor stands for: an open file description (File) over an object of the kernel, and a process's
+// table of descriptors.
+package file
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/mem"
+	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/wait"
+)
+
+// An Object is something that can be open: a pipe's end, a socket, a file of the archive, a device window.
+//
+// Read and Write never block: they return EAGAIN, and the caller waits on Queue for EPOLLIN or EPOLLOUT if it may. pos is the
+// place in a seekable object and means nothing elsewhere.
+type Object interface {
+	Read(b *user.Buffer, pos int64) (int, abi.Errno)
+	Write(b *user.Buffer, pos int64) (int, abi.Errno)
+	// Ready is the set of events that hold now.
+	Ready() abi.Events
+	// Queue is notified when Ready gains an event; nil for an object that is always ready (epoll_ctl says EPERM).
+	Queue() *wait.Queue
+	// Stat fills in what fstat tells. st is zero before.
+	Stat(st *abi.Stat)
+	// Seekable reports whether pos means anything.
+	Seekable() bool
+	// Truncate sets the size.
+	Truncate(size int64) abi.Errno
+	// Map gives page number index for a mapping; write says that the program may write to it.
+	Map(index uint64, write bool) (mem.Phys, abi.Errno)
+	// Close is called once, when the last reference is gone.
+	Close()
+}
+
+// Defaults answers for what an object does not have. Objects embed it.
+type Defaults struct{}
+
+func (Defaults) Read(*user.Buffer, int64) (int, abi.Errno)  { return 0, abi.EINVAL }
+func (Defaults) Write(*user.Buffer, int64) (int, abi.Errno) { return 0, abi.EINVAL }
+func (Defaults) Ready() abi.Events                          { return abi.EPOLLIN | abi.EPOLLOUT }
+func (Defaults) Queue() *wait.Queue                         { return nil }
+func (Defaults) Seekable() bool                             { return false }
+func (Defaults) Truncate(int64) abi.Errno                   { return abi.EINVAL }
+func (Defaults) Map(uint64, bool) (mem.Phys, abi.Errno)     { return 0, abi.ENODEV }
+func (Defaults) Close()                                     {}
+
+// MaxFiles bounds the open file descriptions of the whole system.
+const MaxFiles = 16384
+
+// A File is an open file description: what dup, fork and SCM_RIGHTS share.
+type File struct {
+	Object Object
+	Pos    int64
+	// Flags are the access mode and the status flags of open (O_NONBLOCK, O_APPEND).
+	Flags uint32
+
+	refs  int32
+	hooks *Hook
+	next  *File // free list
+}
+
+// A Hook is told when a file is closed for good; epoll keeps its registrations on them.
+type Hook struct {
+	Owner      HookOwner
+	file       *File
+	next, prev *Hook
+}
+
+// HookOwner is who a Hook tells. FileClosed must not add hooks to the file.
+type HookOwner interface{ FileClosed(h *Hook) }
+
+var (
+	files [MaxFiles]File
+	fresh int   // files[fresh:] were never used
+	freed *File // list of those used and released
+	open  int
+)
+
+// Open is the number of open file descriptions.
+func Open() int { return open }
+
+// New returns a file over o with one reference, or nil if there are too many (ENFILE). The caller still owns o then.
+func New(o Object, flags uint32) *File {
+	f := freed
+	switch {
+	case f != nil:
+		freed = f.next
+	case fresh < MaxFiles:
+		f = &files[fresh]
+		fresh++
+	default:
+		return nil
+	}
+	*f = File{Object: o, Flags: flags, refs: 1}
+	open++
+	return f
+}
+
+// Ref takes one more reference and returns f.
+func (f *File) Ref() *File {
+	f.refs++
+	return f
+}
+
+// Release drops a reference; the last one closes the object.
+func (f *File) Release() {
+	if f.refs--; f.refs > 0 {
+		return
+	}
+	for h := f.hooks; h != nil; h = f.hooks {
+		h.Unhook()
+		h.Owner.FileClosed(h)
+	}
+	o := f.Object
+	*f = File{next: freed}
+	freed = f
+	open--
+	o.Close()
+}
+
+// Hook asks for h to be told when f closes.
+func (f *File) Hook(h *Hook) {
+	h.file, h.prev, h.next = f, nil, f.hooks
+	if f.hooks != nil {
+		f.hooks.prev = h
+	}
+	f.hooks = h
+}
+
+// Hooked is the first hook of f; follow with Next.
+func (f *File) Hooked() *Hook { return f.hooks }
+
+// Next is the hook after h.
+func (h *Hook) Next() *Hook { return h.next }
+
+// Unhook takes h back, if it is in use.
+func (h *Hook) Unhook() {
+	f := h.file
+	if f == nil {
+		return
+	}
+	if h.prev != nil {
+		h.prev.next = h.next
+	} else {
+		f.hooks = h.next
+	}
+	if h.next != nil {
+		h.next.prev = h.prev
+	}
+	h.file, h.next, h.prev = nil, nil, nil
+}
+
+// Readable and Writable report what the access mode allows.
+func (f *File) Readable() bool { return f.Flags&abi.O_ACCMODE != abi.O_WRONLY }
+func (f *File) Writable() bool { return f.Flags&abi.O_ACCMODE != abi.O_RDONLY }
+
+// Nonblocking reports O_NONBLOCK.
+func (f *File) Nonblocking() bool { return f.Flags&abi.O_NONBLOCK != 0 }
