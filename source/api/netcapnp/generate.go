@@ -4,4 +4,4 @@
 // source/libs/channel carries the messages.
 package netcapnp
 
-//go:generate go run nexus/source/api/netcapnp/internal/regenerate
+//go:generate go run nexus/source/api/internal/regenerate net

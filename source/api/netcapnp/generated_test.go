@@ -6,7 +6,7 @@ import (
 	"os"
 	"testing"
 
-	"nexus/source/api/netcapnp/internal/schema"
+	"nexus/source/api/internal/schema"
 )
 
 // TestGenerated fails when net.capnp.go is not what the pinned generator makes of net.capnp.

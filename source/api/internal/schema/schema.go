@@ -1,4 +1,4 @@
-// Package schema runs the Cap'n Proto compiler over source/api/net.capnp with the capnpc-go generator of the very module
+// Package schema runs the Cap'n Proto compiler over a schema of source/api with the capnpc-go generator of the very module
 // version that go.mod pins, so that generated code and runtime can never disagree.
 package schema
 
@@ -23,7 +23,7 @@ func Generate(schema string) ([]byte, error) {
 	if _, err := exec.LookPath("capnp"); err != nil {
 		return nil, ErrNoCompiler
 	}
-	work, err := os.MkdirTemp("", "netcapnp")
+	work, err := os.MkdirTemp("", "capnp")
 	if err != nil {
 		return nil, err
 	}
