@@ -13,6 +13,10 @@ type Memory interface {
 	Store(va uint64, p []byte) int
 }
 
+// scratch takes what is copied through an interface, which the compiler must assume to be kept: a local array would
+// move to the heap. One lock holds the kernel, and no user of scratch calls another.
+var scratch [16]byte
+
 // MaxVectors is IOV_MAX (limits.h).
 const MaxVectors = 1024
 
@@ -61,11 +65,10 @@ func Vectors(m Memory, addr uint64, count uint64) (Buffer, abi.Errno) {
 }
 
 func vector(m Memory, va uint64) (addr, n uint64, ok bool) {
-	var b [16]byte
-	if m.Load(b[:], va) != len(b) {
+	if m.Load(scratch[:], va) != len(scratch) {
 		return 0, 0, false
 	}
-	return Uint64(b[:8]), Uint64(b[8:]), true
+	return Uint64(scratch[:8]), Uint64(scratch[8:]), true
 }
 
 // Len is the number of bytes left.
@@ -186,32 +189,32 @@ func PutUint32(b []byte, v uint32) {
 
 // LoadUint64 reads a 64-bit number of a program.
 func LoadUint64(m Memory, va uint64) (uint64, bool) {
-	var b [8]byte
-	if m.Load(b[:], va) != 8 {
+	b := scratch[:8]
+	if m.Load(b, va) != 8 {
 		return 0, false
 	}
-	return Uint64(b[:]), true
+	return Uint64(b), true
 }
 
 // LoadUint32 reads a 32-bit number of a program.
 func LoadUint32(m Memory, va uint64) (uint32, bool) {
-	var b [4]byte
-	if m.Load(b[:], va) != 4 {
+	b := scratch[:4]
+	if m.Load(b, va) != 4 {
 		return 0, false
 	}
-	return Uint32(b[:]), true
+	return Uint32(b), true
 }
 
 // StoreUint64 writes a 64-bit number of a program.
 func StoreUint64(m Memory, va uint64, v uint64) bool {
-	var b [8]byte
-	PutUint64(b[:], v)
-	return m.Store(va, b[:]) == 8
+	b := scratch[:8]
+	PutUint64(b, v)
+	return m.Store(va, b) == 8
 }
 
 // StoreUint32 writes a 32-bit number of a program.
 func StoreUint32(m Memory, va uint64, v uint32) bool {
-	var b [4]byte
-	PutUint32(b[:], v)
-	return m.Store(va, b[:]) == 4
+	b := scratch[:4]
+	PutUint32(b, v)
+	return m.Store(va, b) == 4
 }
