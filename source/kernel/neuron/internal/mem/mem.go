@@ -1,7 +1,7 @@
 // Package mem hands out physical memory: single pages with a reference count, and contiguous zeroed pieces of a bounded pool
 // for DMA.
 //
-// Invariant: a page is on the free list exactly when its count is zero. Pages outside the managed range (the kernel, the
+// Invariant: a page is on the free list exactly when its count is zero. Pages that are not handed out (the kernel, the
 // boot archive, devices) have no count; Ref and Free leave them alone, so that a mapping need not know what it maps.
 package mem
 
@@ -36,9 +36,15 @@ type region struct {
 	used []byte
 }
 
-// Init takes over the pages from base (page aligned) to end; the bookkeeping lives in the first of them and the last dma bytes
-// become the pool for contiguous memory.
-func Init(base, end Phys, dma uint64) {
+// Range is a piece of physical memory, from Start up to End.
+type Range struct{ Start, End Phys }
+
+// pinned is the count of a page that is never handed out.
+const pinned = 1 << 31
+
+// Init takes over the pages from base to end (page aligned) except those that touch a reserved range. The bookkeeping lives
+// in the first of them and the last dma bytes become the pool for contiguous memory; neither may meet a reserved range.
+func Init(base, end Phys, dma uint64, reserved []Range) {
 	n := int(end-base) >> PageShift
 	ndma := int(dma >> PageShift)
 	meta := bytesAt(base, n*pageRecord+ndma)
@@ -50,8 +56,21 @@ func Init(base, end Phys, dma uint64) {
 	first := (n*pageRecord + ndma + PageSize - 1) >> PageShift
 	// Low pages end up at the head, so that a boot touches memory in order.
 	for i := n - ndma - 1; i >= first; i-- {
-		push(uint32(i))
+		if p := base + Phys(i)<<PageShift; meets(p, reserved) {
+			pool.pages[i].refs = pinned
+		} else {
+			push(uint32(i))
+		}
 	}
+}
+
+func meets(p Phys, ranges []Range) bool {
+	for i := range ranges {
+		if p < ranges[i].End && p+PageSize > ranges[i].Start {
+			return true
+		}
+	}
+	return false
 }
 
 func push(i uint32) {
@@ -92,7 +111,7 @@ func record(p Phys) *page {
 		return nil
 	}
 	i := uint64(p-pool.base) >> PageShift
-	if i >= uint64(len(pool.pages)) || p >= pool.dma.base {
+	if i >= uint64(len(pool.pages)) || p >= pool.dma.base || pool.pages[i].refs == pinned {
 		return nil
 	}
 	return &pool.pages[i]

@@ -13,7 +13,7 @@ const HostBase Phys = 0x8000_0000
 // InitHost gives tests n pages of RAM of which dma pages are for contiguous memory. It replaces what an earlier call gave.
 func InitHost(n, dma int) {
 	arena = make([]byte, (n+1)*PageSize)
-	Init(HostBase, HostBase+Phys(n*PageSize), uint64(dma*PageSize))
+	Init(HostBase, HostBase+Phys(n*PageSize), uint64(dma*PageSize), nil)
 }
 
 // virt is an address inside the arena, which is kept alive by the package variable; an address outside panics.

@@ -1,0 +1,43 @@
+//go:build !neuron
+
+package arch
+
+// Host is the processor that tests see.
+var Host struct {
+	Time       uint64
+	Alarm      uint64
+	PendingSet uint64
+	Satp       uint64
+	Flushes    int
+}
+
+func Load8(addr uintptr) uint8       { panic("arch: no devices on the host") }
+func Store8(addr uintptr, v uint8)   { panic("arch: no devices on the host") }
+func Load32(addr uintptr) uint32     { panic("arch: no devices on the host") }
+func Store32(addr uintptr, v uint32) { panic("arch: no devices on the host") }
+
+func ReadTime() uint64        { return Host.Time }
+func WriteAlarm(ticks uint64) { Host.Alarm = ticks }
+func Pending() uint64         { return Host.PendingSet }
+func EnableInterrupts()       {}
+
+// WaitForInterrupt moves time to the alarm.
+func WaitForInterrupt() { Host.Time = Host.Alarm }
+
+func WriteSatp(v uint64)   { Host.Satp = v }
+func FlushTLB()            { Host.Flushes++ }
+func FlushCode()           {}
+func SaveFloat(c *Context) {}
+func LoadFloat(c *Context) {}
+
+func SBI(extension, function, a0, a1 uint64) (err int64, value uint64) { return -2, 0 }
+func Resume(c *Context)                                                {}
+func SetTrapVector(h *Hart)                                            {}
+
+func acquire(l *uint32) {
+	if *l != 0 {
+		panic("arch: lock taken twice")
+	}
+	*l = 1
+}
+func release(l *uint32) { *l = 0 }

@@ -1,0 +1,48 @@
+//go:build neuron
+
+package arch
+
+// Load8 … Store32 access a device register at a kernel address: one access of that width, never elided or reordered.
+func Load8(addr uintptr) uint8
+func Store8(addr uintptr, v uint8)
+func Load32(addr uintptr) uint32
+func Store32(addr uintptr, v uint32)
+
+// ReadTime is the time counter, in ticks of the timebase.
+func ReadTime() uint64
+
+// WriteAlarm sets stimecmp (Sstc).
+func WriteAlarm(ticks uint64)
+
+// Pending is sip: which interrupts are waiting.
+func Pending() uint64
+
+// EnableInterrupts sets sie for timer and external interrupts. They reach user mode only: sstatus.SIE stays 0.
+func EnableInterrupts()
+
+// WaitForInterrupt sleeps until an enabled interrupt is pending.
+func WaitForInterrupt()
+
+// WriteSatp switches the address space.
+func WriteSatp(v uint64)
+
+// FlushTLB forgets all translations; FlushCode makes stores visible to instruction fetch.
+func FlushTLB()
+func FlushCode()
+
+// SaveFloat and LoadFloat move the floating-point registers.
+func SaveFloat(c *Context)
+func LoadFloat(c *Context)
+
+// SBI calls the firmware (RISC-V SBI 1.0, chapter 3).
+func SBI(extension, function, a0, a1 uint64) (err int64, value uint64)
+
+// Resume enters user mode with c, for the first time on a hart.
+func Resume(c *Context)
+
+// SetTrapVector makes the entry stub the hart's trap handler and h what tp points at.
+func SetTrapVector(h *Hart)
+
+// acquire and release are a spin lock's halves (amoswap.w.aq / .rl).
+func acquire(l *uint32)
+func release(l *uint32)
