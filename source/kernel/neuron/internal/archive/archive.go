@@ -44,17 +44,17 @@ type Code int
 
 // What Open can find.
 const (
-	OK          Code = iota
-	Truncated        // a header, name or file goes past the archive's end
-	BadMagic         // a header does not begin with 070701
-	BadField         // a header field is not eight hexadecimal digits
-	BadName          // empty, absolute, too long, unterminated, or with an empty, "." or ".." part
-	BadMode          // neither a regular file nor a directory, or a directory with data
-	Unsorted         // a name is not greater than the one before it
-	NoParent         // a name's directory does not come before it
-	TooMany          // more than MaxEntries
-	TooLarge         // more than MaxSize
-	NoTrailer        // the archive ends without TRAILER!!!
+	OK        Code = iota
+	Truncated      // a header, name or file goes past the archive's end
+	BadMagic       // a header does not begin with 070701
+	BadField       // a header field is not eight hexadecimal digits
+	BadName        // empty, absolute, too long, unterminated, or with an empty, "." or ".." part
+	BadMode        // neither a regular file nor a directory, or a directory with data
+	Unsorted       // a name is not greater than the one before it
+	NoParent       // a name's directory does not come before it
+	TooMany        // more than MaxEntries
+	TooLarge       // more than MaxSize
+	NoTrailer      // the archive ends without TRAILER!!!
 )
 
 // String returns a short description for a log line.
