@@ -106,6 +106,11 @@ func Alloc() (p Phys, ok bool) {
 	return p, ok
 }
 
+// Contains reports whether p is RAM: memory that the kernel may copy to and from.
+func Contains(p Phys) bool {
+	return p >= pool.base && uint64(p-pool.base)>>PageShift < uint64(len(pool.pages))
+}
+
 func record(p Phys) *page {
 	if p < pool.base {
 		return nil

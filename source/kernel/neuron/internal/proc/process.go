@@ -1,0 +1,247 @@
+// Package proc is processes and threads: who runs, who waits for what, and how one is told of events (signals, time-outs,
+// the death of a child).
+//
+// The kernel is entered with one big lock held and is not preempted. A system call never sleeps inside the kernel: a thread that
+// must wait is put on a queue with its program counter still on the ECALL, and makes the call again when it is woken.
+// Waits that must not be repeated (futex, sleep) are completed by whoever ends them.
+package proc
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/vm"
+	"nexus/source/kernel/neuron/internal/wait"
+)
+
+// MaxProcesses and MaxThreads bound the system (EAGAIN).
+const (
+	MaxProcesses = 64
+	MaxThreads   = 1024
+)
+
+// NameLength is the longest process name that is kept.
+const NameLength = 15
+
+type processState uint8
+
+const (
+	unused processState = iota
+	alive
+	zombie // dead, but its parent has not heard yet
+)
+
+// A Process is a program in execution: an address space, descriptors, and threads.
+type Process struct {
+	ID     int
+	Parent *Process
+	Space  *vm.Space
+	Files  file.Table
+	// Program is the file that it executes (/proc/self/exe); always referenced while the process lives.
+	Program *file.File
+	// Start is the address of the vDSO's signal return.
+	SignalReturn uint64
+
+	name     [NameLength]byte
+	nameLen  int
+	state    processState
+	threads  int
+	actions  [signals + 1]Action
+	pending  SignalSet
+	status   int32      // as wait4 tells it
+	children wait.Queue // told when a child dies
+	// forker waits in vfork until this process executes or ends.
+	forker *Thread
+	cpu    uint64 // ticks
+	peak   int    // pages
+}
+
+var (
+	processes [MaxProcesses]Process
+	lastID    int
+)
+
+// Init is called when process 1 has ended.
+var OnInitExit func(status int32)
+
+// Console prints a line about a process; set once at boot.
+var Console func(p *Process, text string, a, b uint64)
+
+func newID() int {
+	lastID++
+	return lastID
+}
+
+// NewProcess returns a process without threads; EAGAIN if there are too many.
+func NewProcess(parent *Process) (*Process, abi.Errno) {
+	for i := range processes {
+		p := &processes[i]
+		if p.state == unused {
+			*p = Process{ID: newID(), Parent: parent, state: alive}
+			return p, abi.OK
+		}
+	}
+	return nil, abi.EAGAIN
+}
+
+// Find is the process with this id, or nil.
+func Find(id int) *Process {
+	for i := range processes {
+		if p := &processes[i]; p.state != unused && p.ID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// At is the process in place i of the table, or nil; i runs from 0 to MaxProcesses-1.
+func At(i int) *Process {
+	if p := &processes[i]; p.state == alive {
+		return p
+	}
+	return nil
+}
+
+// Name is the last part of the path that the process executes.
+func (p *Process) Name() []byte { return p.name[:p.nameLen] }
+
+// SetName takes the last part of path.
+func (p *Process) SetName(path []byte) {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			path = path[i+1:]
+			break
+		}
+	}
+	p.nameLen = copy(p.name[:], path)
+}
+
+// CPU is the processor time of the process, in ticks.
+func (p *Process) CPU() uint64 { return p.cpu }
+
+// Peak is the most memory of its own that the process was seen to hold, in pages.
+func (p *Process) Peak() int {
+	if p.Space != nil {
+		r, _, _ := p.Space.Usage()
+		p.peak = max(p.peak, r)
+	}
+	return p.peak
+}
+
+// Exec gives the process a new program in a new space, whose reference and program's are taken over. Every other thread ends.
+func (p *Process) Exec(t *Thread, s *vm.Space, program *file.File) {
+	for i := range threads {
+		if o := &threads[i]; o.state != dead && o.Process == p && o != t {
+			o.end()
+		}
+	}
+	old := p.Space
+	p.Space, p.Program = s, swapFile(p.Program, program)
+	old.Release(t.Hart)
+	p.Files.Exec()
+	for i := range p.actions {
+		if p.actions[i].Handler != sigIgnore {
+			p.actions[i] = Action{}
+		}
+	}
+	t.alternate = Stack{}
+	t.clearID = 0
+	t.forget()
+	p.releaseForker()
+}
+
+func swapFile(old, new *file.File) *file.File {
+	if old != nil {
+		old.Release()
+	}
+	return new
+}
+
+// releaseForker lets the thread go on that made this process with vfork.
+func (p *Process) releaseForker() {
+	if f := p.forker; f != nil {
+		p.forker, f.forked = nil, nil
+		f.Finish(int64(p.ID), abi.OK)
+	}
+}
+
+// Exit status words of wait4 (wait(2)).
+func exited(code int32) int32   { return code & 0xff << 8 }
+func killed(signal int32) int32 { return signal }
+
+// Exit ends the process with an exit code.
+func (p *Process) Exit(h *arch.Hart, code int32) { p.finish(h, exited(code)) }
+
+// Kill ends the process by a signal.
+func (p *Process) Kill(h *arch.Hart, signal int32) { p.finish(h, killed(signal)) }
+
+func (p *Process) finish(h *arch.Hart, status int32) {
+	p.Peak()
+	for i := range threads {
+		if t := &threads[i]; t.state != dead && t.Process == p {
+			t.end()
+		}
+	}
+	p.Files.Clear()
+	p.Program = swapFile(p.Program, nil)
+	p.releaseForker()
+	if p.Space != nil {
+		p.Space.Release(h)
+		p.Space = nil
+	}
+	p.state, p.status = zombie, status
+	if p.ID == 1 {
+		OnInitExit(status)
+	}
+	p.orphan()
+	if p.Parent == nil {
+		p.state = unused
+		return
+	}
+	p.Parent.children.Notify(abi.EPOLLIN)
+	p.Parent.Signal(SIGCHLD)
+}
+
+// orphan gives the children of p to process 1.
+func (p *Process) orphan() {
+	first := Find(1)
+	for i := range processes {
+		c := &processes[i]
+		if c.state == unused || c.Parent != p {
+			continue
+		}
+		c.Parent = first
+		if c.state == zombie {
+			first.children.Notify(abi.EPOLLIN)
+		}
+	}
+}
+
+// Wait finds a dead child of t's process: the one with this id, or any for id < 0. ECHILD if there is no such child;
+// with none dead yet t waits, or child is nil if hang is false.
+func (t *Thread) Wait(id int, hang bool) (child *Process, err abi.Errno) {
+	any := false
+	for i := range processes {
+		c := &processes[i]
+		if c.state == unused || c.Parent != t.Process || id >= 0 && c.ID != id {
+			continue
+		}
+		any = true
+		if c.state == zombie {
+			return c, abi.OK
+		}
+	}
+	switch {
+	case !any:
+		return nil, abi.ECHILD
+	case !hang:
+		return nil, abi.OK
+	}
+	return nil, t.Block(&t.Process.children, abi.EPOLLIN)
+}
+
+// Status is the status word of a dead process.
+func (p *Process) Status() int32 { return p.status }
+
+// Reap frees a dead process's place.
+func (p *Process) Reap() { p.state = unused }

@@ -1,0 +1,310 @@
+package proc
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/user"
+)
+
+// Signals that the kernel itself sends or treats specially (asm-generic/signal.h).
+const (
+	SIGILL   = 4
+	SIGTRAP  = 5
+	SIGBUS   = 7
+	SIGFPE   = 8
+	SIGKILL  = 9
+	SIGSEGV  = 11
+	SIGPIPE  = 13
+	SIGCHLD  = 17
+	SIGCONT  = 18
+	SIGSTOP  = 19
+	SIGTSTP  = 20
+	SIGTTIN  = 21
+	SIGTTOU  = 22
+	SIGURG   = 23
+	SIGWINCH = 28
+
+	signals = 64
+)
+
+// SignalSet has bit n-1 for signal n.
+type SignalSet uint64
+
+// One is the set of signal n.
+func One(n int) SignalSet { return 1 << (n - 1) }
+
+const unblockable = SignalSet(1<<(SIGKILL-1) | 1<<(SIGSTOP-1))
+
+// Handlers with a meaning of their own, and flags of an Action.
+const (
+	sigDefault = 0
+	sigIgnore  = 1
+
+	flagOnStack   = 0x08000000
+	flagNoDefer   = 0x40000000
+	flagResetHand = 0x80000000
+)
+
+// An Action is what rt_sigaction says: struct sigaction of riscv64, 24 bytes.
+type Action struct {
+	Handler, Flags uint64
+	Mask           SignalSet
+}
+
+// Stack is stack_t: an alternate signal stack.
+type Stack struct {
+	Base  uint64
+	Flags uint64
+	Size  uint64
+}
+
+// Flags of Stack.
+const (
+	StackOnStack = 1
+	StackDisable = 2
+)
+
+// Action is what the process does on signal n, 1 to 64.
+func (p *Process) Action(n int) *Action { return &p.actions[n] }
+
+// ignores reports whether signal n does nothing to p.
+func (p *Process) ignores(n int) bool {
+	switch p.actions[n].Handler {
+	case sigIgnore:
+		return n != SIGKILL && n != SIGSTOP
+	case sigDefault:
+		switch n {
+		case SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP:
+			return true // there is no job control
+		}
+	}
+	return false
+}
+
+// Signal sends n to the process: any thread that does not block it takes it.
+func (p *Process) Signal(n int) {
+	if p.state != alive || p.ignores(n) {
+		return
+	}
+	p.pending |= One(n)
+	for i := range threads {
+		if t := &threads[i]; t.state != dead && t.Process == p && t.mask&One(n) == 0 {
+			t.interrupt()
+			return
+		}
+	}
+}
+
+// Signal sends n to the thread.
+func (t *Thread) Signal(n int) {
+	if t.Process.ignores(n) {
+		return
+	}
+	t.pending |= One(n)
+	if t.mask&One(n) == 0 {
+		t.interrupt()
+	}
+}
+
+// SignalSelf is Signal for a call of t's own, which goes on and returns its error (SIGPIPE beside EPIPE).
+func (t *Thread) SignalSelf(n int) {
+	if !t.Process.ignores(n) {
+		t.pending |= One(n)
+	}
+}
+
+// interrupt wakes t if it sleeps in a call. A vfork is not interrupted.
+func (t *Thread) interrupt() {
+	if t.state != blocked || t.forked != nil {
+		return
+	}
+	if t.direct || interruptible(t.X[arch.A7]) {
+		t.Finish(0, abi.EINTR)
+		return
+	}
+	// The others are made again after the handler: the program counter is still on the ECALL.
+	t.forget()
+	t.ready()
+}
+
+// interruptible names the calls that end with EINTR even if the handler asks for restarts (signal(7)).
+func interruptible(number uint64) bool {
+	switch number {
+	case 22, 98, 101, 115: // epoll_pwait, futex, nanosleep, clock_nanosleep
+		return true
+	}
+	return false
+}
+
+// Mask and SetMask are the signals that t blocks.
+func (t *Thread) Mask() SignalSet { return t.mask }
+
+func (t *Thread) SetMask(m SignalSet) { t.mask = m &^ unblockable }
+
+// Alternate is t's alternate signal stack.
+func (t *Thread) Alternate() *Stack { return &t.alternate }
+
+// OnAlternate reports whether sp lies on it.
+func (t *Thread) OnAlternate() bool {
+	s := &t.alternate
+	return s.Size != 0 && t.X[arch.SP]-s.Base < s.Size
+}
+
+// deliver makes t take the signals that wait for it, and reports whether it can go on.
+func (t *Thread) deliver() bool {
+	p := t.Process
+	for {
+		due := (t.pending | p.pending) &^ t.mask
+		if due == 0 {
+			return true
+		}
+		n := lowest(due)
+		code := int32(siTkill)
+		if t.pending&One(n) == 0 {
+			code = siUser
+		}
+		t.pending &^= One(n)
+		p.pending &^= One(n)
+		if p.ignores(n) {
+			continue
+		}
+		if p.actions[n].Handler == sigDefault {
+			p.Kill(t.Hart, int32(n))
+			return false
+		}
+		if !t.frame(n, code, 0) {
+			t.Die(SIGSEGV, "no room for a signal frame, sp", t.X[arch.SP])
+			return false
+		}
+	}
+}
+
+func lowest(s SignalSet) int {
+	for n := 1; n <= signals; n++ {
+		if s&One(n) != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// Codes of siginfo (asm-generic/siginfo.h).
+const (
+	siUser  = 0
+	siTkill = -6
+
+	SegvMapErr = 1
+	SegvAccErr = 2
+	BusAdrErr  = 2
+	IllIllOpc  = 1
+	TrapBrkpt  = 1
+	BusAdrAln  = 1
+)
+
+// Fault gives t the signal of a fault of its own; if it cannot take it, the process ends.
+func (t *Thread) Fault(n int, code int32, addr uint64) {
+	a := &t.Process.actions[n]
+	if a.Handler == sigDefault || a.Handler == sigIgnore || t.mask&One(n) != 0 || !t.frame(n, code, addr) {
+		t.Die(n, "fault at", addr)
+	}
+}
+
+// Die ends t's process by signal n and says so on the console.
+func (t *Thread) Die(n int, text string, addr uint64) {
+	Console(t.Process, text, addr, t.X[arch.PC])
+	t.Process.Kill(t.Hart, int32(n))
+}
+
+// The signal frame: siginfo, then ucontext (kernel-facts; asm/ucontext.h, asm/sigcontext.h of riscv).
+const (
+	siginfoSize  = 128
+	ucStack      = 16
+	ucMask       = 40
+	ucRegisters  = 176 // pc, x1 … x31
+	ucFloat      = 432 // f0 … f31
+	ucFCSR       = 688
+	ucontextSize = 960
+	frameSize    = siginfoSize + ucontextSize
+)
+
+// frame makes t enter its handler of signal n.
+func (t *Thread) frame(n int, code int32, addr uint64) bool {
+	a := &t.Process.actions[n]
+	sp := t.X[arch.SP]
+	if a.Flags&flagOnStack != 0 && t.alternate.Size != 0 && t.alternate.Flags&StackDisable == 0 && !t.OnAlternate() {
+		sp = t.alternate.Base + t.alternate.Size
+	}
+	sp = (sp - frameSize) &^ 15
+	if t.Hart.Floating == &t.Context {
+		arch.SaveFloat(&t.Context)
+	}
+	m := t.Memory()
+	var head [siginfoSize + ucRegisters]byte
+	user.PutUint32(head[0:], uint32(n))
+	user.PutUint32(head[8:], uint32(code))
+	user.PutUint64(head[16:], addr)
+	uc := head[siginfoSize:]
+	user.PutUint64(uc[ucStack:], t.alternate.Base)
+	user.PutUint64(uc[ucStack+8:], t.alternate.Flags)
+	user.PutUint64(uc[ucStack+16:], t.alternate.Size)
+	user.PutUint64(uc[ucMask:], uint64(t.mask))
+	ok := m.Store(sp, head[:]) == len(head) &&
+		storeWords(m, sp+siginfoSize+ucRegisters, t.X[:]) &&
+		storeWords(m, sp+siginfoSize+ucFloat, t.F[:]) &&
+		user.StoreUint64(m, sp+siginfoSize+ucFCSR, t.FCSR)
+	if !ok {
+		return false
+	}
+	t.X[arch.RA] = t.Process.SignalReturn
+	t.X[arch.SP] = sp
+	t.X[arch.A0] = uint64(n)
+	t.X[arch.A1] = sp
+	t.X[arch.A2] = sp + siginfoSize
+	t.X[arch.PC] = a.Handler
+	t.mask |= a.Mask &^ unblockable
+	if a.Flags&flagNoDefer == 0 {
+		t.mask |= One(n)
+	}
+	if a.Flags&flagResetHand != 0 {
+		*a = Action{}
+	}
+	return true
+}
+
+// SignalReturn puts back what frame saved (rt_sigreturn). A frame that is not there ends the process.
+func (t *Thread) SignalReturn() {
+	m := t.Memory()
+	uc := t.X[arch.SP] + siginfoSize
+	mask, ok := user.LoadUint64(m, uc+ucMask)
+	fcsr, ok2 := user.LoadUint64(m, uc+ucFCSR)
+	var x [32]uint64
+	if !ok || !ok2 || !loadWords(m, uc+ucRegisters, x[:]) || !loadWords(m, uc+ucFloat, t.F[:]) {
+		t.Die(SIGSEGV, "bad signal frame, sp", t.X[arch.SP])
+		return
+	}
+	t.X = x
+	t.FCSR = fcsr & 0xff
+	if t.Hart.Floating == &t.Context {
+		arch.LoadFloat(&t.Context)
+	}
+	t.SetMask(SignalSet(mask))
+}
+
+func storeWords(m user.Memory, va uint64, w []uint64) bool {
+	var b [256]byte
+	for i, v := range w {
+		user.PutUint64(b[8*i:], v)
+	}
+	return m.Store(va, b[:8*len(w)]) == 8*len(w)
+}
+
+func loadWords(m user.Memory, va uint64, w []uint64) bool {
+	var b [256]byte
+	if m.Load(b[:8*len(w)], va) != 8*len(w) {
+		return false
+	}
+	for i := range w {
+		w[i] = user.Uint64(b[8*i:])
+	}
+	return true
+}

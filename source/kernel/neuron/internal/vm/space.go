@@ -1,0 +1,269 @@
+package vm
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
+)
+
+const (
+	// UserEnd is the first address that no program has: Sv39's lower half, less a page so that no range ends at 2^38.
+	UserEnd = 1<<38 - mem.PageSize
+	// userStart keeps nil pointers and their offsets unmapped.
+	userStart = 1 << 16
+	// StackEnd is where the first thread's stack ends; above it lies the vDSO.
+	StackEnd  = UserEnd - 1<<20
+	StackSize = 8 << 20
+	// mapEnd is the end of what mmap chooses from, downwards.
+	mapEnd = StackEnd - StackSize - 1<<20
+)
+
+// MaxSpaces bounds the address spaces.
+const MaxSpaces = 64
+
+// A Space is an address space.
+type Space struct {
+	root   mem.Phys
+	asid   uint16
+	refs   int
+	first  *Area // in order of address
+	recent *Area // where find looks first
+	count  int
+
+	// Pages of its own, of others' (archive, devices), and of tables.
+	resident, shared, tables int
+}
+
+var spaces [MaxSpaces]Space
+
+// NewSpace returns an empty space with one reference; ENOMEM if there are too many or memory is used up.
+func NewSpace() (*Space, abi.Errno) {
+	for i := range spaces {
+		s := &spaces[i]
+		if s.refs != 0 {
+			continue
+		}
+		root, ok := mem.Alloc()
+		if !ok {
+			return nil, abi.ENOMEM
+		}
+		copy(tableAt(root)[userHalf:], tableAt(kernelRoot)[userHalf:])
+		*s = Space{root: root, asid: s.asid, refs: 1, tables: 1}
+		return s, abi.OK
+	}
+	return nil, abi.ENOMEM
+}
+
+// Ref takes one more reference.
+func (s *Space) Ref() *Space { s.refs++; return s }
+
+// Release drops a reference. With the last one everything in the space goes; h must not be in user mode with it.
+func (s *Space) Release(h *arch.Hart) {
+	if s.refs--; s.refs > 0 {
+		return
+	}
+	s.leave(h)
+	for a := s.first; a != nil; {
+		next := a.next
+		s.clearRange(a.Start, a.End)
+		freeArea(a)
+		a = next
+	}
+	s.first, s.recent, s.count = nil, nil, 0
+	s.freeTables()
+}
+
+// Usage is what the space holds, in pages: its own memory, memory it shares with others, and page tables.
+func (s *Space) Usage() (resident, shared, tables int) { return s.resident, s.shared, s.tables }
+
+// Map describes a mapping to make.
+type Map struct {
+	Start, Size uint64 // Start is a wish unless Fixed
+	Fixed       bool   // replaces what is there
+	Prot        Prot
+	Shared      bool
+	MayExec     bool
+	MayWrite    bool
+	File        *file.File // referenced by the area as long as it lives
+	Index       uint64
+	Bytes       uint64
+}
+
+func pageUp(n uint64) uint64 { return (n + mem.PageSize - 1) &^ (mem.PageSize - 1) }
+
+// inUser checks that a page-aligned range lies where programs are.
+func inUser(start, size uint64) bool {
+	return start >= userStart && start <= UserEnd && size <= UserEnd-start
+}
+
+// Mmap makes a mapping and returns its address. EINVAL for an empty or unaligned one, ENOMEM if there is no room.
+func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
+	size := pageUp(m.Size)
+	if m.Size == 0 || size == 0 || m.Start%mem.PageSize != 0 && m.Fixed {
+		return 0, abi.EINVAL
+	}
+	start := m.Start &^ (mem.PageSize - 1)
+	switch {
+	case m.Fixed:
+		if !inUser(start, size) {
+			return 0, abi.ENOMEM
+		}
+		if err := s.Munmap(start, size); err != abi.OK {
+			return 0, err
+		}
+	case start != 0 && inUser(start, size) && s.vacant(start, start+size):
+	default:
+		var ok bool
+		if start, ok = s.room(size); !ok {
+			return 0, abi.ENOMEM
+		}
+	}
+	if s.count >= MaxAreasPerSpace {
+		return 0, abi.ENOMEM
+	}
+	a := newArea()
+	if a == nil {
+		return 0, abi.ENOMEM
+	}
+	*a = Area{
+		Start: start, End: start + size, Prot: m.Prot, Shared: m.Shared && m.File != nil,
+		MayWrite: m.MayWrite, MayExec: m.MayExec, File: m.File, Index: m.Index, Bytes: m.Bytes,
+	}
+	if a.File != nil {
+		a.File.Ref()
+	}
+	s.insert(a)
+	return start, abi.OK
+}
+
+// vacant reports whether nothing is mapped from start to end.
+func (s *Space) vacant(start, end uint64) bool {
+	for a := s.first; a != nil && a.Start < end; a = a.next {
+		if a.End > start {
+			return false
+		}
+	}
+	return true
+}
+
+// room is the highest free place below mapEnd for size bytes.
+func (s *Space) room(size uint64) (uint64, bool) {
+	best, ok := uint64(0), false
+	low := uint64(userStart)
+	for a := s.first; ; a = a.next {
+		high := uint64(mapEnd)
+		if a != nil {
+			high = min(high, a.Start)
+		}
+		if high > low && high-low >= size {
+			best, ok = high-size, true
+		}
+		if a == nil {
+			return best, ok
+		}
+		low = max(low, a.End)
+	}
+}
+
+// Munmap removes what is mapped in the range. ENOMEM if an area had to be split and could not be.
+func (s *Space) Munmap(start, size uint64) abi.Errno {
+	size = pageUp(size)
+	if start%mem.PageSize != 0 || size == 0 || start > UserEnd || size > UserEnd-start {
+		return abi.EINVAL
+	}
+	end := start + size
+	if err := s.cut(start, end); err != abi.OK {
+		return err
+	}
+	flush := false
+	for link := &s.first; *link != nil && (*link).Start < end; {
+		a := *link
+		if a.Start < start {
+			link = &a.next
+			continue
+		}
+		flush = s.clearRange(a.Start, a.End) || flush
+		*link = a.next
+		s.count--
+		freeArea(a)
+	}
+	s.recent = nil
+	if flush {
+		arch.FlushTLB()
+	}
+	return abi.OK
+}
+
+// Protect changes what the program may do in the range. ENOMEM if part of it is not mapped, EACCES if an area forbids it.
+func (s *Space) Protect(start, size uint64, prot Prot) abi.Errno {
+	size = pageUp(size)
+	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
+		return abi.EINVAL
+	}
+	if size == 0 {
+		return abi.OK
+	}
+	end := start + size
+	at := start
+	for a := s.find(start); a != nil && a.Start <= at && at < end; a = a.next {
+		if prot&Write != 0 && !a.MayWrite || prot&Exec != 0 && !a.MayExec {
+			return abi.EACCES
+		}
+		at = a.End
+	}
+	if at < end {
+		return abi.ENOMEM
+	}
+	if err := s.cut(start, end); err != abi.OK {
+		return err
+	}
+	for a := s.find(start); a != nil && a.Start < end; a = a.next {
+		a.Prot = prot
+		s.reprotect(a)
+	}
+	arch.FlushTLB()
+	return abi.OK
+}
+
+// reprotect brings the entries of a's pages in line with a.Prot.
+func (s *Space) reprotect(a *Area) {
+	for va := a.Start; va < a.End; {
+		e := s.entry(va)
+		if e == nil {
+			va = (va | (1<<21 - 1)) + 1
+			continue
+		}
+		if *e&pteValid != 0 {
+			p := e.phys()
+			switch {
+			case a.Prot == 0:
+				// An entry without R, W and X would point at a table: keep private pages by U=0.
+				*e = leafPTE(p, Read) &^ pteUser
+			default:
+				*e = leafPTE(p, s.grant(a, p))
+			}
+		}
+		va += mem.PageSize
+	}
+}
+
+// grant is what a page of a may be used for now: a private page that is still the object's is not writable.
+func (s *Space) grant(a *Area, p mem.Phys) Prot {
+	if a.File != nil && !a.Shared && mem.Refs(p) != 1 {
+		return a.Prot &^ Write
+	}
+	return a.Prot
+}
+
+// Discard drops the program's own pages in the range, which read as zero (or as the object) afterwards.
+func (s *Space) Discard(start, size uint64) abi.Errno {
+	size = pageUp(size)
+	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
+		return abi.EINVAL
+	}
+	if s.clearRange(start, start+size) {
+		arch.FlushTLB()
+	}
+	return abi.OK
+}
