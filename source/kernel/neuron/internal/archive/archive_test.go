@@ -21,8 +21,8 @@ const (
 	regular   = modeRegular | 0o644
 )
 
-// newc writes items and a trailer.
-func newc(items ...item) []byte {
+// build writes items and a trailer.
+func build(items ...item) []byte {
 	var out []byte
 	for _, it := range append(items, item{name: trailerName}) {
 		out = fmt.Appendf(out, "070701%08x%08X%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, it.mode, 0, 0, 1, 0,
@@ -51,7 +51,7 @@ func open(t testing.TB, b []byte) *Archive {
 }
 
 func sample() []byte {
-	return newc(
+	return build(
 		item{".", directory, ""},
 		item{"bin", directory, ""},
 		item{"bin-old", directory, ""},
@@ -168,7 +168,7 @@ func TestAnotherWriter(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	good := newc(item{"a", regular, "data"})
+	good := build(item{"a", regular, "data"})
 	put := func(at int, s string) []byte {
 		b := bytes.Clone(good)
 		copy(b[at:], s)
@@ -179,17 +179,17 @@ func TestOpenRefuses(t *testing.T) {
 		for i := range items {
 			items[i] = item{fmt.Sprintf("%04d", i), regular, ""}
 		}
-		return newc(items...)
+		return build(items...)
 	}
 	if code, _ := new(Archive).Open(many(MaxEntries)); code != OK {
 		t.Errorf("%d entries: %v", MaxEntries, code)
 	}
 	long := strings.Repeat("n", MaxPath)
-	if code, _ := new(Archive).Open(newc(item{long, regular, ""})); code != OK {
+	if code, _ := new(Archive).Open(build(item{long, regular, ""})); code != OK {
 		t.Errorf("name of %d bytes: %v", MaxPath, code)
 	}
-	one := func(name string) []byte { return newc(item{name, regular, ""}) }
-	trailerAt := len(good) - len(newc())
+	one := func(name string) []byte { return build(item{name, regular, ""}) }
+	trailerAt := len(good) - len(build())
 	for _, tc := range []struct {
 		name  string
 		bytes []byte
@@ -218,16 +218,16 @@ func TestOpenRefuses(t *testing.T) {
 		{"slash at the end", one("a/"), BadName, 0},
 		{"dot", one("./a"), BadName, 0},
 		{"dot dot", one("../a"), BadName, 0},
-		{"dot dot inside", newc(item{"a", directory, ""}, item{"a/..", directory, ""}), BadName, headerSize + 2},
-		{"symbolic link", newc(item{"a", 0o120777, "b"}), BadMode, 0},
-		{"device", newc(item{"a", 0o020666, ""}), BadMode, 0},
-		{"directory with data", newc(item{"a", directory, "x"}), BadMode, 0},
+		{"dot dot inside", build(item{"a", directory, ""}, item{"a/..", directory, ""}), BadName, headerSize + 2},
+		{"symbolic link", build(item{"a", 0o120777, "b"}), BadMode, 0},
+		{"device", build(item{"a", 0o020666, ""}), BadMode, 0},
+		{"directory with data", build(item{"a", directory, "x"}), BadMode, 0},
 		{"root is a file", one("."), BadMode, 0},
-		{"late root", newc(item{"a", regular, ""}, item{".", directory, ""}), Unsorted, headerSize + 2},
-		{"out of order", newc(item{"b", regular, ""}, item{"a", regular, ""}), Unsorted, headerSize + 2},
-		{"twice", newc(item{"b", regular, ""}, item{"b", regular, ""}), Unsorted, headerSize + 2},
+		{"late root", build(item{"a", regular, ""}, item{".", directory, ""}), Unsorted, headerSize + 2},
+		{"out of order", build(item{"b", regular, ""}, item{"a", regular, ""}), Unsorted, headerSize + 2},
+		{"twice", build(item{"b", regular, ""}, item{"b", regular, ""}), Unsorted, headerSize + 2},
 		{"no parent", one("a/b"), NoParent, 0},
-		{"parent is a file", newc(item{"a", regular, ""}, item{"a/b", regular, ""}), NoParent, headerSize + 2},
+		{"parent is a file", build(item{"a", regular, ""}, item{"a/b", regular, ""}), NoParent, headerSize + 2},
 		{"too many", many(MaxEntries + 1), TooMany, MaxEntries * 116},
 	} {
 		a := new(Archive)
@@ -313,7 +313,7 @@ func exercise(a *Archive, b []byte) (total int) {
 
 func FuzzOpen(f *testing.F) {
 	f.Add(sample())
-	f.Add(newc(item{"a", regular, "data"}))
+	f.Add(build(item{"a", regular, "data"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if exercise(new(Archive), b) < 0 {
 			t.Error("an entry cannot be found by its own name")
@@ -350,7 +350,7 @@ func BenchmarkOpen100(b *testing.B) {
 	for i := range 100 {
 		items = append(items, item{fmt.Sprintf("service-%04d", i), regular, strings.Repeat("x", 1000)})
 	}
-	raw := newc(items...)
+	raw := build(items...)
 	a := new(Archive)
 	b.ReportAllocs()
 	for b.Loop() {
