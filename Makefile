@@ -1,0 +1,97 @@
+# Nexus. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+B := build
+GUEST := GOOS=linux GOARCH=riscv64 CGO_ENABLED=0
+NX := $(B)/nx
+
+# Programs of the boot archive: their folders, and where each goes.
+INIT := source/init/nexus-init
+SERVICES := $(wildcard source/services/*)
+APPS := $(wildcard source/apps/*)
+PROGRAMS := $(notdir $(SERVICES) $(APPS))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.DEFAULT_GOAL := help
+
+.PHONY: setup
+setup: ## install what is missing (QEMU, OpenSBI, dtc, …), with apt
+	@scripts/setup.sh
+
+# Go decides itself what has to be compiled again, so these are always run; a
+# file is replaced only when it changed.
+.PHONY: FORCE
+FORCE:
+
+$(NX): FORCE
+	@mkdir -p $(B)
+	@go build -trimpath -o $@ ./tools/nx
+
+$(B)/neuron.img: FORCE
+	@mkdir -p $(B)
+	@go run ./tools/mkkernel -o $@
+
+.PHONY: programs
+programs:
+	@mkdir -p $(B)/bin
+	@$(GUEST) go build -trimpath -ldflags='-s -w' -o $(B)/bin/ ./$(INIT) $(addprefix ./,$(SERVICES) $(APPS))
+
+$(B)/virt-nexus.dtb: pkg/dts/virt-nexus.dts | $(NX)
+	@$(NX) dtb $< $@
+
+# DEST=SRC pairs of the boot archive.
+CONTENTS := init=$(B)/bin/nexus-init \
+	$(foreach p,$(PROGRAMS),bin/$(p)=$(B)/bin/$(p)) \
+	$(foreach m,$(notdir $(wildcard pkg/manifests/*.json)),etc/nexus/$(m)=pkg/manifests/$(m)) \
+	$(foreach f,$(wildcard pkg/fixtures/*),$(f)=$(f))
+
+$(B)/boot.cpio: programs FORCE
+	@go run ./tools/mkarchive -o $@ $(CONTENTS)
+
+.PHONY: build
+build: setup $(NX) $(B)/neuron.img $(B)/boot.cpio $(B)/virt-nexus.dtb ## build the kernel image, the boot archive, the device tree and nx
+
+.PHONY: run
+run: build ## build everything, boot it in QEMU and prove the boot
+	@exec $(NX) boot
+
+.PHONY: check
+check: ## go vet, gofmt, staticcheck, shellcheck
+	@scripts/check.sh
+
+.PHONY: test
+test: setup check test-host test-qtest test-boot ## every test that this machine can run
+
+.PHONY: test-host
+test-host: ## tests that need no guest, with the race detector
+	@go test -race ./source/... ./tools/... ./pkg/...
+
+.PHONY: test-qtest
+test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
+	@go test -count=1 -tags qtest ./source/libs/virtio/...
+
+.PHONY: test-boot
+test-boot: build ## the whole system in QEMU: proofs on every back end, faults, bad input
+	@go test -count=1 -timeout 10m ./tests/...
+
+.PHONY: boots100
+boots100: build ## 100 boots in a row on each back end, with a summary
+	@exec $(NX) soak --boots 100
+
+.PHONY: determinism
+determinism: build ## 10 boots that count instructions, their consoles compared
+	@exec $(NX) same --boots 10
+
+.PHONY: bench
+bench: ## every benchmark of the host's packages, once
+	@go test -run '^$$' -bench . -benchtime 1x ./source/... ./tools/...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(B)

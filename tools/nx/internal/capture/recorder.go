@@ -1,0 +1,82 @@
+package capture
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// Recorder keeps every frame that crosses the wire, both ways, with the time
+// at which the host sent or got it.
+type Recorder struct {
+	mu      sync.Mutex
+	frames  []recorded
+	dropped int
+}
+
+type recorded struct {
+	at  time.Time
+	raw []byte
+}
+
+// Record keeps a copy of raw. Beyond MaxFrames frames are counted only.
+func (r *Recorder) Record(at time.Time, raw []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.frames) == MaxFrames {
+		r.dropped++
+		return
+	}
+	r.frames = append(r.frames, recorded{at, append([]byte(nil), raw...)})
+}
+
+// Len is the number of frames recorded.
+func (r *Recorder) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.frames)
+}
+
+// Frames describes what was recorded, in order; times are since start.
+func (r *Recorder) Frames(start time.Time) []Frame {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	frames := make([]Frame, len(r.frames))
+	for i, f := range r.frames {
+		frames[i] = describe(f.at.Sub(start), f.raw)
+	}
+	return frames
+}
+
+// WriteFile writes what was recorded as a pcap file with nanoseconds.
+func (r *Recorder) WriteFile(path string) (err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	buf := bufio.NewWriter(f)
+	out := pcapgo.NewWriterNanos(buf)
+	if err := out.WriteFileHeader(65536, layers.LinkTypeEthernet); err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	for _, r := range r.frames {
+		info := gopacket.CaptureInfo{Timestamp: r.at, CaptureLength: len(r.raw), Length: len(r.raw)}
+		if err := out.WritePacket(info, r.raw); err != nil {
+			return fmt.Errorf("capture: %w", err)
+		}
+	}
+	return buf.Flush()
+}

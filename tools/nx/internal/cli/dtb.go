@@ -1,0 +1,21 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"nexus/tools/nx/internal/machine"
+)
+
+func newDTB() *cobra.Command {
+	var dtc string
+	cmd := &cobra.Command{
+		Use:   "dtb SOURCE DESTINATION",
+		Short: "Compile a device tree with dtc",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return machine.CompileTree(cmd.Context(), dtc, args[0], args[1])
+		},
+	}
+	cmd.Flags().StringVar(&dtc, "dtc", "dtc", "device tree compiler to execute")
+	return cmd
+}

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"nexus/tools/nx/internal/boot"
+)
+
+func newProve(s streams) *cobra.Command {
+	o := boot.Saved{}
+	cmd := &cobra.Command{
+		Use:   "prove REPORT",
+		Short: "Judge a recorded boot again, from its report and capture",
+		Long: `Judge a boot that nx boot --record REPORT --pcap FILE recorded, without running
+anything: the same console, capture and contract give the same verdict.
+` + exitHelp,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			o.Report = args[0]
+			report, err := boot.Rejudge(o)
+			if err != nil {
+				return err
+			}
+			show := newConsole(s.out, true)
+			show.finish(report)
+			if !report.Verdict.Proven {
+				return statusError(exitUnproven)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&o.PCAP, "pcap", "", "the capture of the boot")
+	cmd.Flags().StringVar(&o.Archive, "archive", "build/boot.cpio", "boot archive")
+	cmd.Flags().StringVar(&o.Contract, "contract", "tests/contract/markers.json", "marker contract")
+	return cmd
+}

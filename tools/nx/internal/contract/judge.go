@@ -1,0 +1,127 @@
+package contract
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"nexus/tools/nx/internal/capture"
+)
+
+// Outside is what is known of a boot from outside the guest.
+type Outside struct {
+	Frames []capture.Frame
+	// HostAsked are the host's questions to the guest: true if answered.
+	HostAsked map[string]bool
+	// Files are the sizes of the boot archive's files, by path.
+	Files map[string]int64
+	// Exit is QEMU's exit status; nil while it runs.
+	Exit *int
+}
+
+// Verdict is the judgement on one boot.
+type Verdict struct {
+	Proven   bool          `json:"proven"`
+	Markers  []MarkerProof `json:"markers"`
+	Failures []string      `json:"failures,omitempty"`
+	// Evident counts the markers that had evidence, all of it found.
+	Evident int           `json:"with_evidence"`
+	Took    time.Duration `json:"took_ns"` // from exec of QEMU to the last marker
+}
+
+// MarkerProof is what was found for one marker.
+type MarkerProof struct {
+	ID       string        `json:"id"`
+	Owner    string        `json:"owner"`
+	Line     string        `json:"line"`
+	At       time.Duration `json:"at_ns"`
+	Evidence []Finding     `json:"evidence,omitempty"`
+}
+
+// Finding is one piece of evidence, looked for.
+type Finding struct {
+	What  string `json:"what"`
+	Found bool   `json:"found"`
+}
+
+// Judge ends the tracking: it looks for every marker's evidence and says
+// whether the boot is proven.
+func (t *Tracker) Judge(out Outside) Verdict {
+	v := Verdict{Failures: slices.Clone(t.failures)}
+	for _, m := range t.Missing() {
+		v.Failures = append(v.Failures, fmt.Sprintf("marker %s of %s is missing: %s", m.ID, m.Owner, m.Line))
+	}
+	for _, m := range t.expected {
+		hit := t.hits[m.ID]
+		if hit == nil {
+			continue
+		}
+		proof := MarkerProof{ID: m.ID, Owner: m.Owner, Line: hit.Line.Text, At: hit.Line.At}
+		all := true
+		for i := range m.Evidence {
+			f := m.Evidence[i].find(hit, &out)
+			proof.Evidence = append(proof.Evidence, f)
+			if !f.Found {
+				all = false
+				v.Failures = append(v.Failures, fmt.Sprintf("marker %s has no evidence: %s", m.ID, f.What))
+			}
+		}
+		if all && len(m.Evidence) > 0 {
+			v.Evident++
+		}
+		v.Markers = append(v.Markers, proof)
+		v.Took = max(v.Took, hit.Line.At)
+	}
+	slices.SortStableFunc(v.Markers, func(a, b MarkerProof) int { return int(a.At - b.At) })
+	if out.Exit != nil && *out.Exit != t.contract.Exit {
+		v.Failures = append(v.Failures, fmt.Sprintf("QEMU ended with status %d, not %d", *out.Exit, t.contract.Exit))
+	}
+	v.Proven = len(v.Failures) == 0
+	return v
+}
+
+// find looks for one piece of evidence.
+func (e *Evidence) find(hit *Hit, out *Outside) Finding {
+	switch {
+	case len(e.Frames) > 0:
+		found := find(e.Frames, out.Frames, hit.Groups, nil)
+		return Finding{describe(e.Frames), found != nil && caused(hit, found)}
+	case e.NoFrame != nil:
+		none := find([]Pattern{*e.NoFrame}, out.Frames, hit.Groups, nil) == nil
+		return Finding{"no " + e.NoFrame.String(), none}
+	case e.Host != "":
+		return Finding{"the host's own " + e.Host + " answered", out.HostAsked[e.Host]}
+	case e.HTTP != nil:
+		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size)
+		size, ok := number(e.HTTP.Size, hit.Groups)
+		return Finding{what, ok && exchanged(e.HTTP, size, out.Frames)}
+	default:
+		what := fmt.Sprintf("%s in the boot archive has %s bytes", e.File.Path, e.File.Size)
+		size, ok := number(e.File.Size, hit.Groups)
+		actual, exists := out.Files[e.File.Path]
+		return Finding{what, ok && exists && actual == int64(size)}
+	}
+}
+
+// caused tells whether the frames that the host sent left before the marker was
+// printed, as they must have where the marker tells of them. The guest's own
+// frames may be seen a little later than its console.
+func caused(hit *Hit, found []*capture.Frame) bool {
+	for _, f := range found {
+		if !f.FromGuest() && f.At > hit.Line.At {
+			return false
+		}
+	}
+	return true
+}
+
+func describe(patterns []Pattern) string {
+	s := ""
+	for i := range patterns {
+		if i > 0 {
+			s += ", then "
+		}
+		s += patterns[i].String()
+	}
+	return s
+}

@@ -1,0 +1,136 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Oldest is the oldest QEMU that has what Nexus needs: -netdev stream over a
+// unix socket came with 7.2.
+var Oldest = Version{7, 2}
+
+// Version is a program's version as major and minor number.
+type Version struct{ Major, Minor int }
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// Before tells whether v is older than other.
+func (v Version) Before(other Version) bool {
+	return v.Major < other.Major || v.Major == other.Major && v.Minor < other.Minor
+}
+
+// What Find and CompileTree refuse; each message says what to install.
+var (
+	ErrMissing = errors.New("not installed")
+	ErrTooOld  = errors.New("too old")
+	ErrFile    = errors.New("cannot be read")
+)
+
+// askTime bounds asking a program for its version, and compiling a device tree.
+const askTime = 10 * time.Second
+
+var versionText = regexp.MustCompile(`\b(\d+)\.(\d+)(?:\.\d+)?\b`)
+
+// Find looks program up in PATH (or takes a path) and checks that it is a QEMU
+// not older than Oldest.
+func Find(ctx context.Context, program string) (path string, v Version, err error) {
+	path, err = exec.LookPath(program)
+	if err != nil {
+		return "", v, fmt.Errorf("%s is %w: install QEMU %v or newer with `apt-get install qemu-system-misc opensbi` (scripts/setup.sh does)",
+			program, ErrMissing, Oldest)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.WaitDelay = killGrace
+	out, err := cmd.Output()
+	if err != nil {
+		return "", v, fmt.Errorf("%s --version failed: %w", path, err)
+	}
+	v, err = parseVersion(string(out))
+	if err != nil {
+		return "", v, fmt.Errorf("%s --version: %w", path, err)
+	}
+	if v.Before(Oldest) {
+		return "", v, fmt.Errorf("%s is QEMU %v: %w, %v or newer is needed", path, v, ErrTooOld, Oldest)
+	}
+	return path, v, nil
+}
+
+func parseVersion(out string) (Version, error) {
+	first, _, _ := strings.Cut(out, "\n")
+	m := versionText.FindStringSubmatch(first)
+	if m == nil {
+		return Version{}, fmt.Errorf("no version in %q", first)
+	}
+	major, err := strconv.Atoi(m[1])
+	if err != nil {
+		return Version{}, fmt.Errorf("version in %q: %w", first, err)
+	}
+	minor, err := strconv.Atoi(m[2])
+	if err != nil {
+		return Version{}, fmt.Errorf("version in %q: %w", first, err)
+	}
+	return Version{major, minor}, nil
+}
+
+// CheckFile says whether path, the machine's what ("kernel image"), is a file
+// that can be read, and how to make it if not.
+func CheckFile(what, path, advice string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is not a regular file")
+	}
+	if err != nil {
+		return fmt.Errorf("%s %w: %w; %s", what, ErrFile, err, advice)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("%s %w: %w; %s", what, ErrFile, err, advice)
+	}
+	return f.Close()
+}
+
+// CompileTree compiles the device tree source src to dst with dtc.
+func CompileTree(ctx context.Context, dtc, src, dst string) error {
+	path, err := exec.LookPath(dtc)
+	if err != nil {
+		return fmt.Errorf("%s is %w: install it with `apt-get install device-tree-compiler` (scripts/setup.sh does)", dtc, ErrMissing)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "-I", "dts", "-O", "dtb", "-o", dst, src)
+	cmd.WaitDelay = killGrace
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", path, src, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// advice maps what QEMU says on stderr when it cannot start to what to do.
+var advice = []struct {
+	says *regexp.Regexp
+	do   string
+}{
+	{regexp.MustCompile(`(?i)unable to (find|load) the RISC-V BIOS`), "the firmware is missing: `apt-get install opensbi`"},
+	{regexp.MustCompile(`(?i)could not (configure|open) /dev/net/tun`), "the TAP cannot be opened: run with --nic wire, or see docs/bringup/virt_net_v1_2.md"},
+	{regexp.MustCompile(`(?i)Bus '.*' not found|invalid (option|parameter)|Property .* not found|is not a valid device`), "this QEMU does not know an option it was given: it may be too old"},
+	{regexp.MustCompile(`(?i)could not load kernel|could not load ramdisk|Couldn't open dtb`), "a file could not be loaded: run `make build`"},
+}
+
+// Explain turns what QEMU said when it failed into advice; "" where there is none.
+func Explain(stderr string) string {
+	for _, a := range advice {
+		if a.says.MatchString(stderr) {
+			return a.do
+		}
+	}
+	return ""
+}

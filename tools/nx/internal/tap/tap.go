@@ -1,0 +1,180 @@
+// Package tap makes the specification's TAP without touching the machine's own
+// network: a private network namespace (and user namespace, unless root) in
+// which tap0 carries 10.0.2.2/24 and is bridged to nothing. The namespace, and
+// with it the TAP, is gone when the last process in it is.
+package tap
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"nexus/tools/nx/internal/frame"
+)
+
+const device = "/dev/net/tun"
+
+// DefaultName is the TAP's name where TAP_IF says nothing.
+const DefaultName = "tap0"
+
+// Name is the TAP's name: $TAP_IF, or tap0.
+func Name() string {
+	if name := os.Getenv("TAP_IF"); name != "" {
+		return name
+	}
+	return DefaultName
+}
+
+// Usable tells why a TAP cannot be had here, or nil if it can.
+func Usable() error {
+	f, err := os.OpenFile(device, os.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return err // names the file already
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	// Opening is not all: the namespaces must be permitted too.
+	probe := exec.Command("/proc/self/exe", probeArg)
+	probe.SysProcAttr = namespaces()
+	if out, err := probe.CombinedOutput(); err != nil {
+		return fmt.Errorf("a private network namespace with a TAP: %w %s", err, out)
+	}
+	return nil
+}
+
+// probeArg, as the only argument, makes Probe answer for the whole program.
+const probeArg = "tap-probe"
+
+// Probe must be called first by the main function of a program that uses
+// Usable: in the probing child it tries to make a TAP and ends the process.
+func Probe() {
+	if len(os.Args) != 2 || os.Args[1] != probeArg {
+		return
+	}
+	if err := Setup("tapprobe"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// namespaces asks for a network namespace and, where the caller is not root, a
+// user namespace in which it is.
+func namespaces() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if os.Geteuid() == 0 {
+		return attr
+	}
+	attr.Cloneflags |= syscall.CLONE_NEWUSER
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	return attr
+}
+
+// Run executes cmd in new namespaces and waits for it. The child dies with
+// this process, whatever ends that.
+func Run(cmd *exec.Cmd) error {
+	// The parent-death signal is tied to the thread that forks.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = namespaces()
+	return cmd.Run()
+}
+
+// RunHere executes cmd in the namespaces of this process and waits for it. The
+// child dies with this process.
+func RunHere(cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.Run()
+}
+
+// Setup makes the TAP name in the current network namespace, gives it the
+// host's address and brings it and lo up. The TAP stays (it is persistent), as
+// long as the namespace does.
+func Setup(name string) error {
+	if err := create(name); err != nil {
+		return fmt.Errorf("tap: create %s: %w", name, err)
+	}
+	// Without IPv6 the host says nothing on its own. Where /proc/sys is read
+	// only it does, and the guest drops it.
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("tap: %w", err)
+	}
+	defer unix.Close(s)
+	if err := configure(s, name); err != nil {
+		return fmt.Errorf("tap: configure %s: %w", name, err)
+	}
+	if err := up(s, "lo"); err != nil {
+		return fmt.Errorf("tap: lo up: %w", err)
+	}
+	return nil
+}
+
+func create(name string) error {
+	f, err := os.OpenFile(device, os.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(int(f.Fd()), unix.TUNSETIFF, req); err != nil {
+		return os.NewSyscallError("TUNSETIFF", err)
+	}
+	return os.NewSyscallError("TUNSETPERSIST", unix.IoctlSetInt(int(f.Fd()), unix.TUNSETPERSIST, 1))
+}
+
+// configure gives the interface its MAC and address and brings it up.
+func configure(s int, name string) error {
+	if err := setMAC(s, name, frame.Host.MAC); err != nil {
+		return os.NewSyscallError("SIOCSIFHWADDR", err)
+	}
+	if err := setInet4(s, name, unix.SIOCSIFADDR, frame.Host.IP); err != nil {
+		return os.NewSyscallError("SIOCSIFADDR", err)
+	}
+	mask := netip.AddrFrom4([4]byte(net.CIDRMask(frame.Subnet.Bits(), 32)))
+	if err := setInet4(s, name, unix.SIOCSIFNETMASK, mask); err != nil {
+		return os.NewSyscallError("SIOCSIFNETMASK", err)
+	}
+	return up(s, name)
+}
+
+func setInet4(s int, name string, request uint, addr netip.Addr) error {
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	if err := req.SetInet4Addr(addr.AsSlice()); err != nil {
+		return err
+	}
+	return unix.IoctlIfreq(s, request, req)
+}
+
+func up(s int, name string) error {
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, req); err != nil {
+		return os.NewSyscallError("SIOCGIFFLAGS", err)
+	}
+	req.SetUint16(req.Uint16() | unix.IFF_UP)
+	return os.NewSyscallError("SIOCSIFFLAGS", unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, req))
+}
