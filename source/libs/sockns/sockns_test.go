@@ -20,7 +20,7 @@ func TestLayout(t *testing.T) {
 	want = binary.LittleEndian.AppendUint32(want, 1<<16|6)
 	want = binary.LittleEndian.AppendUint32(want, 0xdeadbeef)
 	want = append(want, 2, 0, 0x90, 0x1f, 0, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) // 127.0.0.1:8080
-	want = append(want, 2, 0, 7, 0, 0, 0, 0, 0, 10, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)       // 10.0.2.2:7
+	want = append(want, 2, 0, 7, 0, 0, 0, 0, 0, 10, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)        // 10.0.2.2:7
 
 	r := sockns.Record{
 		Op: sockns.Reply, ID: sockns.ServerID | 7, Seq: 9, Errno: -111, Arg0: 1<<16 | 6, Arg1: 0xdeadbeef,

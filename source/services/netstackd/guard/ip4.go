@@ -1,0 +1,102 @@
+package guard
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Offsets in an IPv4 header (RFC 791 section 3.1), a UDP header (RFC 768) and an ICMP header (RFC 792).
+const (
+	ipVersionIHL = 0
+	ipLength     = 2
+	ipFragment   = 6 // flags and offset
+	ipProtocol   = 9
+	ipSrc        = 12
+	ipDst        = 16
+	ipHeader     = 20
+
+	fragmentOffset = 0x1fff
+
+	protoICMP = 1
+	protoUDP  = 17
+
+	udpDst    = 2
+	udpHeader = 8
+
+	dhcpClientPort = 68
+
+	icmpEcho = 8
+)
+
+const (
+	loopbackNet  = 127 << 24
+	loopbackMask = 0xff << 24
+)
+
+// ip4 inspects an IPv4 frame. Checksums, options and fragments are the stack's to check; here it is who may talk at all.
+func (g *Guard) ip4(now time.Duration, frame []byte, group bool) Result {
+	ip, header, ok := ip4Packet(frame)
+	if !ok {
+		return g.drop(IPMalformed)
+	}
+	first := binary.BigEndian.Uint16(ip[ipFragment:])&fragmentOffset == 0
+	body := ip[header:]
+	if g.dhcp.Load() && first && ip[ipProtocol] == protoUDP && len(body) >= udpHeader &&
+		binary.BigEndian.Uint16(body[udpDst:]) == dhcpClientPort {
+		return Result{Verdict: DHCP}
+	}
+	if g.martian(binary.BigEndian.Uint32(ip[ipSrc:]), binary.BigEndian.Uint32(ip[ipDst:])) {
+		return g.drop(Martian)
+	}
+	if ip[ipProtocol] == protoICMP && first && len(body) > 0 && body[0] == icmpEcho {
+		if group { // RFC 1122 section 3.2.2.6 lets us; answering invites amplification
+			return g.drop(BroadcastEcho)
+		}
+		if !g.echo.take(now) {
+			return g.drop(EchoRate)
+		}
+	}
+	return Result{Verdict: Pass}
+}
+
+// ip4Packet returns the IPv4 packet in a frame, cut to its own length, and its header's length.
+func ip4Packet(frame []byte) (ip []byte, header int, ok bool) {
+	ip = frame[ethHeader:]
+	if len(ip) < ipHeader || ip[ipVersionIHL]>>4 != 4 {
+		return nil, 0, false
+	}
+	header = int(ip[ipVersionIHL]&0xf) * 4
+	length := int(binary.BigEndian.Uint16(ip[ipLength:]))
+	if header < ipHeader || length < header || length > len(ip) {
+		return nil, 0, false
+	}
+	return ip[:length], header, true
+}
+
+// martian reports whether a packet with these addresses can not have come from the wire (RFC 1812 section 5.3.7, RFC 1122
+// section 3.2.1.3).
+func (g *Guard) martian(src, dst uint32) bool {
+	if src&loopbackMask == loopbackNet || dst&loopbackMask == loopbackNet {
+		return true
+	}
+	if src>>28 >= 0xe || src>>24 == 0 { // group, class E and broadcast, "this network"
+		return true
+	}
+	own, mask, ok := g.own()
+	if !ok {
+		return false
+	}
+	if src == own {
+		return true
+	}
+	subnetBroadcast := own | ^mask
+	return src == subnetBroadcast && mask < 0xfffffffe // RFC 3021: /31 has none
+}
+
+// Loopback reports whether an IPv4 packet comes from or goes to 127/8, which must not leave over a wire.
+func Loopback(ip []byte) bool {
+	if len(ip) < ipHeader {
+		return false
+	}
+	return ip[ipSrc] == 127 || ip[ipDst] == 127
+}
