@@ -56,7 +56,7 @@ type File struct {
 
 	refs  int32
 	hooks *Hook
-	next  *File // free list
+	next  *File // free list, or list of those to be closed
 }
 
 // A Hook is told when a file is closed for good; epoll keeps its registrations on them.
@@ -74,6 +74,13 @@ var (
 	fresh int   // files[fresh:] were never used
 	freed *File // list of those used and released
 	open  int
+
+	// closing are the files whose last reference is gone. Closing a socket releases the files that wait in it, and so on:
+	// the list makes a loop of what would be a recursion as deep as programs can nest.
+	closing struct {
+		first, last *File
+		busy        bool
+	}
 )
 
 // Open is the number of open file descriptions.
@@ -102,11 +109,35 @@ func (f *File) Ref() *File {
 	return f
 }
 
-// Release drops a reference; the last one closes the object.
+// Release drops a reference; the last one closes the object. Inside another file's closing it only marks f for
+// closing, which follows before the outermost Release returns.
 func (f *File) Release() {
+	if f.refs <= 0 {
+		panic("file: release of a closed file")
+	}
 	if f.refs--; f.refs > 0 {
 		return
 	}
+	f.next = nil
+	if closing.first == nil {
+		closing.first = f
+	} else {
+		closing.last.next = f
+	}
+	closing.last = f
+	if closing.busy {
+		return
+	}
+	closing.busy = true
+	for closing.first != nil {
+		f = closing.first
+		closing.first = f.next
+		f.close()
+	}
+	closing.busy = false
+}
+
+func (f *File) close() {
 	for h := f.hooks; h != nil; h = f.hooks {
 		h.Unhook()
 		h.Owner.FileClosed(h)
