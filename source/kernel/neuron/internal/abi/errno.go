@@ -61,6 +61,7 @@ const (
 	ENOBUFS         Errno = 105
 	EISCONN         Errno = 106
 	ENOTCONN        Errno = 107
+	ETOOMANYREFS    Errno = 109
 	ETIMEDOUT       Errno = 110
 	ECONNREFUSED    Errno = 111
 	EHOSTUNREACH    Errno = 113
