@@ -4,6 +4,7 @@ package file
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/escape"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/user"
 	"nexus/source/kernel/neuron/internal/wait"
@@ -102,6 +103,18 @@ func New(o Object, flags uint32) *File {
 	open++
 	return f
 }
+
+// Read and Write are the object's. Objects keep no buffer, which therefore stays where it is.
+func (f *File) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
+	return f.Object.Read(escape.Hide(b), pos)
+}
+
+func (f *File) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
+	return f.Object.Write(escape.Hide(b), pos)
+}
+
+// Stat tells what fstat says of o.
+func Stat(o Object, st *abi.Stat) { o.Stat(escape.Hide(st)) }
 
 // Ref takes one more reference and returns f.
 func (f *File) Ref() *File {

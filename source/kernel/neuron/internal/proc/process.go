@@ -20,6 +20,9 @@ const (
 	MaxThreads   = 1024
 )
 
+// MaxPath is the longest path, with its NUL.
+const MaxPath = 256
+
 // NameLength is the longest process name that is kept.
 const NameLength = 15
 
@@ -39,8 +42,11 @@ type Process struct {
 	Files  file.Table
 	// Program is the file that it executes (/proc/self/exe); always referenced while the process lives.
 	Program *file.File
-	// Start is the address of the vDSO's signal return.
+	// SignalReturn is the address of the vDSO's return from handlers.
 	SignalReturn uint64
+	// Directory is the working directory, a clean path.
+	Directory       [MaxPath]byte
+	DirectoryLength int
 
 	name     [NameLength]byte
 	nameLen  int
@@ -61,11 +67,12 @@ var (
 	lastID    int
 )
 
-// Init is called when process 1 has ended.
+// OnInitExit is called when process 1 has ended, with its status word, and does not return.
 var OnInitExit func(status int32)
 
-// Console prints a line about a process; set once at boot.
-var Console func(p *Process, text string, a, b uint64)
+// Console prints a line about a process that the kernel ends: why, the address it is about, and the program counter.
+// Set once at boot.
+var Console func(p *Process, why string, address, pc uint64)
 
 func newID() int {
 	lastID++
@@ -77,7 +84,14 @@ func NewProcess(parent *Process) (*Process, abi.Errno) {
 	for i := range processes {
 		p := &processes[i]
 		if p.state == unused {
-			*p = Process{ID: newID(), Parent: parent, state: alive}
+			*p = Process{ID: newID(), Parent: parent, state: alive, DirectoryLength: 1}
+			p.Directory[0] = '/'
+			if parent != nil {
+				p.Directory, p.DirectoryLength = parent.Directory, parent.DirectoryLength
+				p.actions = parent.actions
+				p.SignalReturn = parent.SignalReturn
+				p.name, p.nameLen = parent.name, parent.nameLen
+			}
 			return p, abi.OK
 		}
 	}
@@ -119,6 +133,29 @@ func (p *Process) SetName(path []byte) {
 // CPU is the processor time of the process, in ticks.
 func (p *Process) CPU() uint64 { return p.cpu }
 
+// Alive reports whether p is not dead yet.
+func (p *Process) Alive() bool { return p.state == alive }
+
+// Thread is the thread of p with this id, or nil.
+func (p *Process) Thread(id int) *Thread {
+	for i := range threads {
+		if t := &threads[i]; t.state != dead && t.Process == p && t.ID == id {
+			return t
+		}
+	}
+	return nil
+}
+
+// Descends reports whether p is q or a descendant of it.
+func (p *Process) Descends(q *Process) bool {
+	for ; p != nil; p = p.Parent {
+		if p == q {
+			return true
+		}
+	}
+	return false
+}
+
 // Peak is the most memory of its own that the process was seen to hold, in pages.
 func (p *Process) Peak() int {
 	if p.Space != nil {
@@ -137,7 +174,9 @@ func (p *Process) Exec(t *Thread, s *vm.Space, program *file.File) {
 	}
 	old := p.Space
 	p.Space, p.Program = s, swapFile(p.Program, program)
-	old.Release(t.Hart)
+	if old != nil {
+		old.Release(t.Hart)
+	}
 	p.Files.Exec()
 	for i := range p.actions {
 		if p.actions[i].Handler != sigIgnore {

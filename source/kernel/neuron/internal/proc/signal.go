@@ -118,13 +118,24 @@ func (t *Thread) interrupt() {
 	if t.state != blocked || t.forked != nil {
 		return
 	}
-	if t.direct || interruptible(t.X[arch.A7]) {
+	switch {
+	case t.Done > 0: // part of the work is done, which is what the call returns
+		t.Finish(int64(t.Done), abi.OK)
+		return
+	case t.direct, interruptible(t.X[arch.A7]):
 		t.Finish(0, abi.EINTR)
 		return
 	}
 	// The others are made again after the handler: the program counter is still on the ECALL.
 	t.forget()
 	t.ready()
+}
+
+// Interrupted ends the sleep that t's call has just begun if a signal is already waiting for it.
+func (t *Thread) Interrupted() {
+	if (t.pending|t.Process.pending)&^t.mask != 0 {
+		t.interrupt()
+	}
 }
 
 // interruptible names the calls that end with EINTR even if the handler asks for restarts (signal(7)).
@@ -248,7 +259,7 @@ func (t *Thread) frame(n int, code int32, addr uint64) bool {
 	user.PutUint64(uc[ucStack+8:], t.alternate.Flags)
 	user.PutUint64(uc[ucStack+16:], t.alternate.Size)
 	user.PutUint64(uc[ucMask:], uint64(t.mask))
-	ok := m.Store(sp, head[:]) == len(head) &&
+	ok := user.Store(m, sp, head[:]) == len(head) &&
 		storeWords(m, sp+siginfoSize+ucRegisters, t.X[:]) &&
 		storeWords(m, sp+siginfoSize+ucFloat, t.F[:]) &&
 		user.StoreUint64(m, sp+siginfoSize+ucFCSR, t.FCSR)
@@ -295,12 +306,12 @@ func storeWords(m user.Memory, va uint64, w []uint64) bool {
 	for i, v := range w {
 		user.PutUint64(b[8*i:], v)
 	}
-	return m.Store(va, b[:8*len(w)]) == 8*len(w)
+	return user.Store(m, va, b[:8*len(w)]) == 8*len(w)
 }
 
 func loadWords(m user.Memory, va uint64, w []uint64) bool {
 	var b [256]byte
-	if m.Load(b[:8*len(w)], va) != 8*len(w) {
+	if user.Load(m, b[:8*len(w)], va) != 8*len(w) {
 		return false
 	}
 	for i := range w {

@@ -8,12 +8,14 @@ var (
 	heapSize int
 )
 
-// Frequency is the timebase in ticks per second; set at boot.
-var frequency, tickNS uint64 = 10_000_000, 100
+// tickNS is the length of a tick, in nanoseconds; realtime what the wall clock is ahead of the monotonic one.
+var (
+	tickNS   uint64 = 100
+	realtime uint64
+)
 
 // SetFrequency takes the timebase of the device tree.
 func SetFrequency(hz uint64) {
-	frequency = hz
 	tickNS = 1_000_000_000 / hz
 	slice = hz / 100
 }
@@ -23,6 +25,15 @@ func Ticks(ns uint64) uint64 { return min(ns, 1<<62)/tickNS + 1 }
 
 // Now is the monotonic clock in nanoseconds.
 func Now() uint64 { return Nanoseconds(arch.ReadTime()) }
+
+// SetRealtime says what the wall clock shows now, in nanoseconds since 1970, and returns how far it is ahead of Now.
+func SetRealtime(ns uint64) uint64 {
+	realtime = ns - Now()
+	return realtime
+}
+
+// Realtime is the wall clock in nanoseconds since 1970.
+func Realtime() uint64 { return Now() + realtime }
 
 // Nanoseconds is a number of ticks as a time.
 func Nanoseconds(ticks uint64) uint64 { return ticks * tickNS }

@@ -3,7 +3,10 @@
 // a short count where part of the work is done.
 package user
 
-import "nexus/source/kernel/neuron/internal/abi"
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/escape"
+)
 
 // Memory is an address space as seen by a copy.
 type Memory interface {
@@ -13,9 +16,11 @@ type Memory interface {
 	Store(va uint64, p []byte) int
 }
 
-// scratch takes what is copied through an interface, which the compiler must assume to be kept: a local array would
-// move to the heap. One lock holds the kernel, and no user of scratch calls another.
-var scratch [16]byte
+// Load copies len(p) bytes from va of m and returns how many it could. Unlike the method it leaves p where it is.
+func Load(m Memory, p []byte, va uint64) int { return m.Load(escape.HideBytes(p), va) }
+
+// Store copies p to va of m, in the same way.
+func Store(m Memory, va uint64, p []byte) int { return m.Store(va, escape.HideBytes(p)) }
 
 // MaxVectors is IOV_MAX (limits.h).
 const MaxVectors = 1024
@@ -65,10 +70,11 @@ func Vectors(m Memory, addr uint64, count uint64) (Buffer, abi.Errno) {
 }
 
 func vector(m Memory, va uint64) (addr, n uint64, ok bool) {
-	if m.Load(scratch[:], va) != len(scratch) {
+	var b [16]byte
+	if Load(m, b[:], va) != len(b) {
 		return 0, 0, false
 	}
-	return Uint64(scratch[:8]), Uint64(scratch[8:]), true
+	return Uint64(b[:8]), Uint64(b[8:]), true
 }
 
 // Len is the number of bytes left.
@@ -111,7 +117,7 @@ func (b *Buffer) Put(p []byte) (n int, ok bool) {
 		if len(part) > b.n {
 			part = part[:b.n]
 		}
-		k := b.mem.Store(b.addr, part)
+		k := b.mem.Store(b.addr, escape.HideBytes(part))
 		b.advance(k)
 		n += k
 		if k < len(part) {
@@ -131,7 +137,7 @@ func (b *Buffer) Get(p []byte) (n int, ok bool) {
 		if len(part) > b.n {
 			part = part[:b.n]
 		}
-		k := b.mem.Load(part, b.addr)
+		k := b.mem.Load(escape.HideBytes(part), b.addr)
 		b.advance(k)
 		n += k
 		if k < len(part) {
@@ -189,32 +195,32 @@ func PutUint32(b []byte, v uint32) {
 
 // LoadUint64 reads a 64-bit number of a program.
 func LoadUint64(m Memory, va uint64) (uint64, bool) {
-	b := scratch[:8]
-	if m.Load(b, va) != 8 {
+	var b [8]byte
+	if Load(m, b[:], va) != 8 {
 		return 0, false
 	}
-	return Uint64(b), true
+	return Uint64(b[:]), true
 }
 
 // LoadUint32 reads a 32-bit number of a program.
 func LoadUint32(m Memory, va uint64) (uint32, bool) {
-	b := scratch[:4]
-	if m.Load(b, va) != 4 {
+	var b [4]byte
+	if Load(m, b[:], va) != 4 {
 		return 0, false
 	}
-	return Uint32(b), true
+	return Uint32(b[:]), true
 }
 
 // StoreUint64 writes a 64-bit number of a program.
 func StoreUint64(m Memory, va uint64, v uint64) bool {
-	b := scratch[:8]
-	PutUint64(b, v)
-	return m.Store(va, b) == 8
+	var b [8]byte
+	PutUint64(b[:], v)
+	return Store(m, va, b[:]) == 8
 }
 
 // StoreUint32 writes a 32-bit number of a program.
 func StoreUint32(m Memory, va uint64, v uint32) bool {
-	b := scratch[:4]
-	PutUint32(b, v)
-	return m.Store(va, b) == 4
+	var b [4]byte
+	PutUint32(b[:], v)
+	return Store(m, va, b[:]) == 4
 }

@@ -137,6 +137,9 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	return start, abi.OK
 }
 
+// Vacant reports whether nothing is mapped in the range.
+func (s *Space) Vacant(start, size uint64) bool { return s.vacant(start, start+pageUp(size)) }
+
 // vacant reports whether nothing is mapped from start to end.
 func (s *Space) vacant(start, end uint64) bool {
 	for a := s.first; a != nil && a.Start < end; a = a.next {

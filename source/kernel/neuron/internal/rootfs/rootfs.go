@@ -1,0 +1,151 @@
+// Package rootfs is the file tree that programs see: the boot archive, read only and in place, and the three character devices
+// that anybody may open.
+package rootfs
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/archive"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
+	"nexus/source/kernel/neuron/internal/random"
+	"nexus/source/kernel/neuron/internal/user"
+)
+
+var (
+	boot  archive.Archive
+	base  mem.Phys // of the archive
+	nodes [archive.MaxEntries + 1]Node
+)
+
+// Open checks the archive, which lies at p, and makes it the root. On a code other than OK the root is empty; at is
+// the offset of the refused header.
+func Open(bytes []byte, p mem.Phys) (code archive.Code, at int) {
+	base = p
+	return boot.Open(bytes)
+}
+
+// A Node is a file or directory of the archive.
+type Node struct {
+	file.Defaults
+	entry archive.Entry
+}
+
+// Lookup finds what is at a clean path: a Node, or one of the character devices. Nil if there is nothing.
+func Lookup(path []byte) file.Object {
+	switch string(path) {
+	case "/dev/null":
+		return &null
+	case "/dev/urandom", "/dev/random":
+		return &urandom
+	}
+	e, ok := boot.Lookup(path)
+	if !ok {
+		return nil
+	}
+	n := &nodes[e.Index]
+	n.entry = e
+	return n
+}
+
+// IsDirectory tells directories from files.
+func (n *Node) IsDirectory() bool { return n.entry.IsDirectory() }
+
+// Executable reports whether the mode allows execution.
+func (n *Node) Executable() bool { return n.entry.Mode&0o111 != 0 && !n.IsDirectory() }
+
+// Bytes is the contents.
+func (n *Node) Bytes() []byte { return boot.Data(n.entry) }
+
+// Path is the path without the leading slash.
+func (n *Node) Path() []byte { return n.entry.Name }
+
+func (n *Node) Seekable() bool { return true }
+
+// Read reads at pos.
+func (n *Node) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
+	if n.IsDirectory() {
+		return 0, abi.EISDIR
+	}
+	return readAt(n.Bytes(), b, pos)
+}
+
+func readAt(data []byte, b *user.Buffer, pos int64) (int, abi.Errno) {
+	if pos >= int64(len(data)) {
+		return 0, abi.OK
+	}
+	k, ok := b.Put(data[pos:])
+	if k == 0 && !ok {
+		return 0, abi.EFAULT
+	}
+	return k, abi.OK
+}
+
+// Map gives a page of the file in place. The archive aligns its files, and vm cuts the last page at the file's end.
+func (n *Node) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
+	if write || n.IsDirectory() || !n.entry.Aligned() {
+		return 0, abi.EACCES
+	}
+	if index >= (uint64(n.entry.Size)+mem.PageSize-1)/mem.PageSize {
+		return 0, abi.EFAULT
+	}
+	return base + mem.Phys(n.entry.Offset) + mem.Phys(index*mem.PageSize), abi.OK
+}
+
+// Stat tells what the archive knows.
+func (n *Node) Stat(st *abi.Stat) {
+	st.Dev, st.Ino = 1, uint64(n.entry.Index)+1
+	st.Mode, st.Nlink = n.entry.Mode, 1
+	st.Size, st.Blksize = int64(n.entry.Size), mem.PageSize
+	st.Blocks = (st.Size + 511) / 512
+}
+
+// Child lists the directory: what is at cursor, and the cursor behind it.
+func (n *Node) Child(cursor int) (child archive.Entry, next int, ok bool) {
+	return boot.Child(n.entry, cursor)
+}
+
+// Entry types of getdents64.
+const (
+	TypeDirectory = 4
+	TypeRegular   = 8
+)
+
+// character is a device that anybody may open.
+type character struct {
+	file.Defaults
+	inode uint64
+	read  func(b *user.Buffer) (int, abi.Errno)
+}
+
+var (
+	null    = character{inode: 3, read: readNull}
+	urandom = character{inode: 9, read: readRandom}
+)
+
+func readNull(*user.Buffer) (int, abi.Errno) { return 0, abi.OK }
+
+func readRandom(b *user.Buffer) (int, abi.Errno) {
+	n := 0
+	for b.Len() > 0 {
+		var part [64]byte
+		random.Fill(part[:])
+		k, ok := b.Put(part[:])
+		n += k
+		if !ok && n == 0 {
+			return 0, abi.EFAULT
+		}
+		if !ok {
+			break
+		}
+	}
+	return n, abi.OK
+}
+
+func (c *character) Read(b *user.Buffer, pos int64) (int, abi.Errno) { return c.read(b) }
+
+func (c *character) Write(b *user.Buffer, pos int64) (int, abi.Errno) { return b.Len(), abi.OK }
+
+func (c *character) Stat(st *abi.Stat) {
+	st.Dev, st.Ino, st.Rdev = 2, c.inode, 1<<8|c.inode
+	st.Mode, st.Nlink, st.Blksize = abi.S_IFCHR|0o666, 1, mem.PageSize
+}

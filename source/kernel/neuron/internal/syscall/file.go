@@ -1,0 +1,296 @@
+package syscall
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/archive"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/user"
+)
+
+// read does a read of f at *pos and moves it.
+func read(t *proc.Thread, f *file.File, b user.Buffer, pos *int64) (int64, abi.Errno) {
+	if !f.Readable() {
+		return 0, abi.EBADF
+	}
+	n, err := f.Read(&b, *pos)
+	if err == abi.EAGAIN && !f.Nonblocking() {
+		return 0, t.Block(f.Object.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
+	}
+	*pos += int64(n)
+	return int64(n), err
+}
+
+// write does a write of f at *pos and moves it. A blocking one goes on until everything is written.
+func write(t *proc.Thread, f *file.File, b user.Buffer, pos *int64) (int64, abi.Errno) {
+	if !f.Writable() {
+		return 0, abi.EBADF
+	}
+	b.Skip(t.Done)
+	for {
+		n, err := f.Write(&b, *pos)
+		*pos += int64(n)
+		t.Done += n
+		switch {
+		case err == abi.EAGAIN && !f.Nonblocking():
+			return 0, t.Block(f.Object.Queue(), abi.EPOLLOUT)
+		case err == abi.EPIPE && t.Done == 0:
+			t.SignalSelf(proc.SIGPIPE)
+			return 0, err
+		case err != abi.OK && t.Done == 0:
+			return 0, err
+		case err != abi.OK, b.Len() == 0, n == 0, f.Nonblocking():
+			return int64(t.Done), abi.OK
+		}
+	}
+}
+
+func sysRead(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	return read(t, f, user.Range(t.Memory(), a[1], a[2]), &f.Pos)
+}
+
+func sysWrite(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	return write(t, f, user.Range(t.Memory(), a[1], a[2]), &f.Pos)
+}
+
+func sysReadv(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	b, err := user.Vectors(t.Memory(), a[1], a[2])
+	if err != abi.OK {
+		return 0, err
+	}
+	return read(t, f, b, &f.Pos)
+}
+
+func sysWritev(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	b, err := user.Vectors(t.Memory(), a[1], a[2])
+	if err != abi.OK {
+		return 0, err
+	}
+	return write(t, f, b, &f.Pos)
+}
+
+// seekable is the file behind descriptor fd if a position may be given with the call.
+func seekable(t *proc.Thread, fd int, pos int64) (*file.File, abi.Errno) {
+	f, err := t.Files().Get(fd)
+	switch {
+	case err != abi.OK:
+		return nil, err
+	case pos < 0:
+		return nil, abi.EINVAL
+	case !f.Object.Seekable():
+		return nil, abi.ESPIPE
+	}
+	return f, abi.OK
+}
+
+func sysPread64(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	pos := int64(a[3])
+	f, err := seekable(t, a.Int(0), pos)
+	if err != abi.OK {
+		return 0, err
+	}
+	return read(t, f, user.Range(t.Memory(), a[1], a[2]), &pos)
+}
+
+func sysPwrite64(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	pos := int64(a[3])
+	f, err := seekable(t, a.Int(0), pos)
+	if err != abi.OK {
+		return 0, err
+	}
+	return write(t, f, user.Range(t.Memory(), a[1], a[2]), &pos)
+}
+
+func sysLseek(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := seekable(t, a.Int(0), 0)
+	if err != abi.OK {
+		return 0, err
+	}
+	pos := int64(a[1])
+	switch a[2] {
+	case 0:
+	case 1:
+		pos += f.Pos
+	case 2:
+		var st abi.Stat
+		file.Stat(f.Object, &st)
+		pos += st.Size
+	default:
+		return 0, abi.EINVAL
+	}
+	if pos < 0 {
+		return 0, abi.EINVAL
+	}
+	f.Pos = pos
+	return pos, abi.OK
+}
+
+func sysFtruncate(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	switch {
+	case err != abi.OK:
+		return 0, err
+	case int64(a[1]) < 0 || !f.Writable():
+		return 0, abi.EINVAL
+	}
+	return 0, f.Object.Truncate(int64(a[1]))
+}
+
+func sysClose(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	return 0, t.Files().Close(a.Int(0))
+}
+
+func sysDup(t *proc.Thread, a *Args) (int64, abi.Errno) { return duplicate(t, a.Int(0), 0, false) }
+
+func duplicate(t *proc.Thread, fd, least int, closeOnExec bool) (int64, abi.Errno) {
+	f, err := t.Files().Get(fd)
+	if err != abi.OK {
+		return 0, err
+	}
+	n, err := t.Files().Install(f.Ref(), least, closeOnExec)
+	if err != abi.OK {
+		f.Release()
+	}
+	return int64(n), err
+}
+
+func sysDup3(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	from, to, flags := a.Int(0), a.Int(1), a[2]
+	if flags&^abi.O_CLOEXEC != 0 || from == to {
+		return 0, abi.EINVAL
+	}
+	f, err := t.Files().Get(from)
+	if err != abi.OK {
+		return 0, err
+	}
+	if err := t.Files().Replace(to, f.Ref(), flags != 0); err != abi.OK {
+		f.Release()
+		return 0, err
+	}
+	return int64(to), abi.OK
+}
+
+func sysFcntl(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	const (
+		dupFD, getFD, setFD, getFL, setFL, dupFDCloexec = 0, 1, 2, 3, 4, 1030
+		settable                                        = abi.O_NONBLOCK | abi.O_APPEND
+	)
+	fd, arg := a.Int(0), a[2]
+	f, err := t.Files().Get(fd)
+	if err != abi.OK {
+		return 0, err
+	}
+	switch a.Int(1) {
+	case dupFD, dupFDCloexec:
+		return duplicate(t, fd, int(int32(arg)), a.Int(1) == dupFDCloexec)
+	case getFD:
+		if t.Files().CloseOnExec(fd) {
+			return 1, abi.OK
+		}
+		return 0, abi.OK
+	case setFD:
+		t.Files().SetCloseOnExec(fd, arg&1 != 0)
+		return 0, abi.OK
+	case getFL:
+		return int64(f.Flags | abi.O_LARGEFILE), abi.OK
+	case setFL:
+		f.Flags = f.Flags&^settable | uint32(arg)&settable
+		return 0, abi.OK
+	}
+	return 0, abi.EINVAL
+}
+
+func sysIoctl(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if _, err := t.Files().Get(a.Int(0)); err != abi.OK {
+		return 0, err
+	}
+	return 0, abi.ENOTTY
+}
+
+func sysFstat(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	return 0, storeStat(t, f.Object, a[1])
+}
+
+func storeStat(t *proc.Thread, o file.Object, va uint64) abi.Errno {
+	var st abi.Stat
+	file.Stat(o, &st)
+	b := statBytes(&st)
+	if user.Store(t.Memory(), va, b) != len(b) {
+		return abi.EFAULT
+	}
+	return abi.OK
+}
+
+func sysGetdents64(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	n, ok := node(f.Object)
+	if !ok || !n.IsDirectory() {
+		return 0, abi.ENOTDIR
+	}
+	b := user.Range(t.Memory(), a[1], uint64(uint32(a[2])))
+	done := 0
+	for {
+		e, next, ok := n.Child(int(f.Pos))
+		if !ok {
+			break
+		}
+		size := direntSize(&e)
+		if size > b.Len() {
+			if done == 0 {
+				return 0, abi.EINVAL
+			}
+			break
+		}
+		if !putDirent(&b, &e, next, size) {
+			return 0, abi.EFAULT
+		}
+		done += size
+		f.Pos = int64(next)
+	}
+	return int64(done), abi.OK
+}
+
+// direntHead is the size of struct linux_dirent64 before its name.
+const direntHead = 19
+
+func direntSize(e *archive.Entry) int { return (direntHead + len(e.Base()) + 1 + 7) &^ 7 }
+
+func putDirent(b *user.Buffer, e *archive.Entry, next, size int) bool {
+	var d [direntHead + proc.MaxPath + 8]byte
+	user.PutUint64(d[0:], uint64(e.Index)+1)
+	user.PutUint64(d[8:], uint64(next))
+	d[16], d[17] = byte(size), byte(size>>8)
+	d[18] = typeRegular
+	if e.IsDirectory() {
+		d[18] = typeDirectory
+	}
+	copy(d[direntHead:], e.Base())
+	if size > len(d) {
+		return false
+	}
+	_, ok := b.Put(d[:size])
+	return ok
+}

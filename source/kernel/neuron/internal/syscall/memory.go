@@ -1,0 +1,109 @@
+package syscall
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
+	"nexus/source/kernel/neuron/internal/memfd"
+	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/rootfs"
+	"nexus/source/kernel/neuron/internal/vm"
+)
+
+// Flags of mmap (asm-generic/mman.h).
+const (
+	mapShared         = 0x01
+	mapPrivate        = 0x02
+	mapTypeMask       = 0x0f
+	mapFixed          = 0x10
+	mapAnonymous      = 0x20
+	mapFixedNoreplace = 0x100000
+)
+
+func sysMmap(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	start, size, flags := a[0], a[1], a[3]
+	m := vm.Map{
+		Start: start, Size: size, Prot: vm.Prot(a[2] & 7), MayWrite: true, MayExec: true,
+		Fixed: flags&(mapFixed|mapFixedNoreplace) != 0,
+	}
+	if k := flags & mapTypeMask; k != mapShared && k != mapPrivate || size == 0 {
+		return 0, abi.EINVAL
+	}
+	m.Shared = flags&mapTypeMask == mapShared
+	if flags&mapAnonymous == 0 {
+		if err := mapFile(t, &m, a); err != abi.OK {
+			return 0, err
+		}
+	}
+	if flags&mapFixedNoreplace != 0 && !t.Process.Space.Vacant(start, size) {
+		return 0, abi.EEXIST
+	}
+	va, err := t.Process.Space.Mmap(m)
+	return int64(va), err
+}
+
+// mapFile adds to m what is to be known of the file behind descriptor a[4].
+func mapFile(t *proc.Thread, m *vm.Map, a *Args) abi.Errno {
+	f, err := t.Files().Get(a.Int(4))
+	switch {
+	case err != abi.OK:
+		return err
+	case a[5]%mem.PageSize != 0:
+		return abi.EINVAL
+	case !f.Readable():
+		return abi.EACCES
+	}
+	m.File, m.Index = f, a[5]/mem.PageSize
+	_, m.MayExec = node(f.Object)
+	if m.Shared {
+		m.MayWrite = f.Writable()
+	} else if err := mapPrivateFile(m, f, a[5]); err != abi.OK {
+		return err
+	}
+	if m.Prot&vm.Write != 0 && !m.MayWrite || m.Prot&vm.Exec != 0 && !m.MayExec {
+		return abi.EACCES
+	}
+	return abi.OK
+}
+
+// mapPrivateFile: only memory can be copied, and a device's registers are none.
+func mapPrivateFile(m *vm.Map, f *file.File, offset uint64) abi.Errno {
+	switch f.Object.(type) {
+	case *rootfs.Node, *memfd.Memfd:
+	default:
+		return abi.ENODEV
+	}
+	var st abi.Stat
+	file.Stat(f.Object, &st)
+	if uint64(st.Size) > offset {
+		m.Bytes = uint64(st.Size) - offset
+	}
+	return abi.OK
+}
+
+func sysMunmap(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	return 0, t.Process.Space.Munmap(a[0], a[1])
+}
+
+func sysMprotect(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if a[2]&^7 != 0 {
+		return 0, abi.EINVAL
+	}
+	return 0, t.Process.Space.Protect(a[0], a[1], vm.Prot(a[2]))
+}
+
+func sysMadvise(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	const (
+		normal, random, sequential, willNeed, dontNeed, free = 0, 1, 2, 3, 4, 8
+		hugePage, noHugePage, collapse                       = 14, 15, 25
+	)
+	switch a.Int(2) {
+	case dontNeed:
+		return 0, t.Process.Space.Discard(a[0], a[1])
+	case normal, random, sequential, willNeed, free, noHugePage:
+		return 0, abi.OK
+	case hugePage, collapse:
+		return 0, abi.EINVAL
+	}
+	return 0, abi.EINVAL
+}

@@ -1,0 +1,113 @@
+// Package syscall is the system calls: a subset of Linux/riscv64's (man-pages section 2), in one table. A handler decodes and
+// checks everything before it changes anything.
+package syscall
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/escape"
+	"nexus/source/kernel/neuron/internal/proc"
+)
+
+// Args are the argument registers a0 to a5.
+type Args [6]uint64
+
+// Int is argument i as a C int.
+func (a *Args) Int(i int) int { return int(int32(a[i])) }
+
+// A handler does a call of t. With abi.Blocked the call's result is none of the dispatcher's business: t sleeps and makes
+// the call again, or is gone, or has new registers.
+type handler func(t *proc.Thread, a *Args) (int64, abi.Errno)
+
+// A Call is an entry of the table.
+type Call struct {
+	Name string
+	// Partial tells what of Linux's call is missing; empty if nothing that a program could ask for is.
+	Partial string
+	handler handler
+}
+
+// Limit is the first number that the table has no place for.
+const Limit = 512
+
+// Number looks up a call; its Name is empty if there is none.
+func Number(n int) *Call { return &table[n] }
+
+// Handle does the system call that t has made.
+func Handle(t *proc.Thread) {
+	n := t.X[arch.A7]
+	if n >= Limit || table[n].handler == nil {
+		t.Return(0, abi.ENOSYS)
+		return
+	}
+	a := Args(t.X[arch.A0 : arch.A0+6])
+	value, err := table[n].handler(t, escape.Hide(&a))
+	if err == abi.Blocked {
+		t.Interrupted()
+		return
+	}
+	t.Return(value, err)
+}
+
+func none(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.OK }
+
+var table = [Limit]Call{
+	17:  {"getcwd", "", sysGetcwd},
+	23:  {"dup", "", sysDup},
+	24:  {"dup3", "", sysDup3},
+	25:  {"fcntl", "no locks, leases, seals or pipe sizes: EINVAL", sysFcntl},
+	29:  {"ioctl", "always ENOTTY", sysIoctl},
+	46:  {"ftruncate", "", sysFtruncate},
+	48:  {"faccessat", "the archive is read only and its modes count for everybody", sysFaccessat},
+	49:  {"chdir", "", sysChdir},
+	56:  {"openat", "nothing can be created: EROFS", sysOpenat},
+	57:  {"close", "", sysClose},
+	61:  {"getdents64", "", sysGetdents64},
+	62:  {"lseek", "no SEEK_DATA and SEEK_HOLE", sysLseek},
+	63:  {"read", "", sysRead},
+	64:  {"write", "", sysWrite},
+	65:  {"readv", "", sysReadv},
+	66:  {"writev", "", sysWritev},
+	67:  {"pread64", "", sysPread64},
+	68:  {"pwrite64", "", sysPwrite64},
+	78:  {"readlinkat", "/proc/self/exe only", sysReadlinkat},
+	79:  {"newfstatat", "", sysNewfstatat},
+	80:  {"fstat", "", sysFstat},
+	93:  {"exit", "", sysExit},
+	94:  {"exit_group", "", sysExitGroup},
+	95:  {"waitid", "P_ALL and P_PID, WEXITED only", sysWaitid},
+	96:  {"set_tid_address", "", sysSetTidAddress},
+	98:  {"futex", "WAIT, WAKE, WAIT_BITSET and WAKE_BITSET with all bits", sysFutex},
+	99:  {"set_robust_list", "accepted, but nothing is done at a thread's death", none},
+	101: {"nanosleep", "the remaining time is not told", sysNanosleep},
+	113: {"clock_gettime", "the coarse clocks are as fine as the others", sysClockGettime},
+	114: {"clock_getres", "", sysClockGetres},
+	115: {"clock_nanosleep", "the remaining time is not told", sysClockNanosleep},
+	123: {"sched_getaffinity", "one processor", sysSchedGetaffinity},
+	124: {"sched_yield", "", sysSchedYield},
+	129: {"kill", "to itself and to descendants; no process groups", sysKill},
+	130: {"tkill", "within the process", sysTkill},
+	131: {"tgkill", "within the process", sysTgkill},
+	132: {"sigaltstack", "", sysSigaltstack},
+	134: {"rt_sigaction", "", sysRtSigaction},
+	135: {"rt_sigprocmask", "", sysRtSigprocmask},
+	139: {"rt_sigreturn", "", sysRtSigreturn},
+	160: {"uname", "", sysUname},
+	167: {"prctl", "always EINVAL", sysPrctl},
+	172: {"getpid", "", sysGetpid},
+	173: {"getppid", "", sysGetppid},
+	174: {"getuid", "always 0: authority is in descriptors", none},
+	175: {"geteuid", "always 0", none},
+	176: {"getgid", "always 0", none},
+	177: {"getegid", "always 0", none},
+	178: {"gettid", "", sysGettid},
+	215: {"munmap", "", sysMunmap},
+	220: {"clone", "threads and vfork; no copy of an address space: ENOSYS", sysClone},
+	221: {"execve", "static executables of the archive", sysExecve},
+	222: {"mmap", "no shared anonymous memory between processes, no huge pages", sysMmap},
+	226: {"mprotect", "", sysMprotect},
+	233: {"madvise", "DONTNEED; FREE and advice without effect are accepted", sysMadvise},
+	260: {"wait4", "no stopped children; of rusage the processor time and peak memory", sysWait4},
+	261: {"prlimit64", "limits are fixed", sysPrlimit64},
+	278: {"getrandom", "", sysGetrandom},
+}

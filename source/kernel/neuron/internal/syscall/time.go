@@ -1,0 +1,178 @@
+package syscall
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/mem"
+	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/user"
+)
+
+// Clocks (uapi/linux/time.h).
+const (
+	clockRealtime        = 0
+	clockMonotonic       = 1
+	clockProcess         = 2
+	clockThread          = 3
+	clockMonotonicRaw    = 4
+	clockRealtimeCoarse  = 5
+	clockMonotonicCoarse = 6
+	clockBoottime        = 7
+)
+
+const second = 1_000_000_000
+
+// clock is what clock id shows, in nanoseconds.
+func clock(t *proc.Thread, id int) (uint64, abi.Errno) {
+	switch id {
+	case clockRealtime, clockRealtimeCoarse:
+		return proc.Realtime(), abi.OK
+	case clockMonotonic, clockMonotonicRaw, clockMonotonicCoarse, clockBoottime:
+		return proc.Now(), abi.OK
+	case clockProcess, clockThread:
+		return proc.Nanoseconds(t.Process.CPU()), abi.OK
+	}
+	return 0, abi.EINVAL
+}
+
+func storeTime(t *proc.Thread, va, ns uint64) abi.Errno {
+	m := t.Memory()
+	if !user.StoreUint64(m, va, ns/second) || !user.StoreUint64(m, va+8, ns%second) {
+		return abi.EFAULT
+	}
+	return abi.OK
+}
+
+// loadTime reads a struct timespec as nanoseconds, bounded so that sums cannot overflow.
+func loadTime(t *proc.Thread, va uint64) (uint64, abi.Errno) {
+	m := t.Memory()
+	s, ok := user.LoadUint64(m, va)
+	ns, ok2 := user.LoadUint64(m, va+8)
+	switch {
+	case !ok || !ok2:
+		return 0, abi.EFAULT
+	case int64(s) < 0 || ns >= second:
+		return 0, abi.EINVAL
+	}
+	const most = 1 << 61 / second
+	return min(s, most)*second + ns, abi.OK
+}
+
+func sysClockGettime(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	ns, err := clock(t, a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	return 0, storeTime(t, a[1], ns)
+}
+
+func sysClockGetres(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if _, err := clock(t, a.Int(0)); err != abi.OK {
+		return 0, err
+	}
+	if a[1] == 0 {
+		return 0, abi.OK
+	}
+	return 0, storeTime(t, a[1], proc.Nanoseconds(1))
+}
+
+// sleepUntil ends the call with 0 when the monotonic clock shows ns.
+func sleepUntil(t *proc.Thread, ns uint64) (int64, abi.Errno) {
+	now := proc.Now()
+	if ns <= now {
+		return 0, abi.OK
+	}
+	return 0, t.Sleep(arch.ReadTime()+proc.Ticks(ns-now), abi.OK)
+}
+
+func sysNanosleep(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	ns, err := loadTime(t, a[0])
+	if err != abi.OK {
+		return 0, err
+	}
+	return sleepUntil(t, proc.Now()+ns)
+}
+
+func sysClockNanosleep(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	const absolute = 1
+	ns, err := loadTime(t, a[2])
+	if err != abi.OK {
+		return 0, err
+	}
+	now, err := clock(t, a.Int(0))
+	switch {
+	case err != abi.OK:
+		return 0, err
+	case a[1]&absolute == 0:
+		return sleepUntil(t, proc.Now()+ns)
+	}
+	return sleepUntil(t, proc.Now()+ns-min(ns, now))
+}
+
+// Operations of futex (uapi/linux/futex.h).
+const (
+	futexWait       = 0
+	futexWake       = 1
+	futexWaitBitset = 9
+	futexWakeBitset = 10
+	futexPrivate    = 128
+	futexRealtime   = 256
+	futexAll        = 0xffffffff
+)
+
+func sysFutex(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	op := a.Int(1)
+	cmd := op &^ (futexPrivate | futexRealtime)
+	bitset := cmd == futexWaitBitset || cmd == futexWakeBitset
+	if a[0]%4 != 0 || bitset && uint32(a[5]) == 0 {
+		return 0, abi.EINVAL
+	}
+	if bitset && uint32(a[5]) != futexAll {
+		return 0, abi.ENOSYS
+	}
+	switch cmd {
+	case futexWait, futexWaitBitset:
+		return futexSleep(t, a, op)
+	case futexWake, futexWakeBitset:
+		key, ok := t.Process.Space.Physical(a[0])
+		if !ok {
+			return 0, abi.EFAULT
+		}
+		return int64(proc.Wake(key, max(a.Int(2), 1))), abi.OK
+	}
+	return 0, abi.ENOSYS
+}
+
+// futexSleep waits while the word at a[0] is a[2]. The key is the word's physical address, so that processes that share memory
+// can wake each other.
+func futexSleep(t *proc.Thread, a *Args, op int) (int64, abi.Errno) {
+	var deadline uint64
+	timed := a[3] != 0
+	if timed {
+		ns, err := loadTime(t, a[3])
+		if err != abi.OK {
+			return 0, err
+		}
+		if op&^(futexPrivate|futexRealtime) == futexWaitBitset { // an absolute time
+			now := proc.Now()
+			if op&futexRealtime != 0 {
+				now = proc.Realtime()
+			}
+			ns -= min(ns, now)
+		}
+		deadline = arch.ReadTime() + proc.Ticks(ns)
+	}
+	key, ok := t.Process.Space.Physical(a[0])
+	if !ok {
+		return 0, abi.EFAULT
+	}
+	if word(key) != uint32(a[2]) {
+		return 0, abi.EAGAIN
+	}
+	return 0, t.WaitFutex(key, timed, deadline)
+}
+
+// word is the 32-bit number at p, which is aligned.
+func word(p mem.Phys) uint32 {
+	return user.Uint32(mem.Bytes(p &^ (mem.PageSize - 1))[p%mem.PageSize:])
+}

@@ -1,0 +1,197 @@
+// Neuron is the kernel of Nexus: processes, threads, memory and descriptors, and nothing else. It is restricted Go: no heap,
+// no goroutines, no package initialisers, tables with fixed bounds. tools/mkkernel builds the image and proves it.
+//
+// The boot order is this file; what happens at a trap is trap.go; each package under internal/ is one concern.
+package main
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/console"
+	"nexus/source/kernel/neuron/internal/device"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
+	"nexus/source/kernel/neuron/internal/plic"
+	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/program"
+	"nexus/source/kernel/neuron/internal/random"
+	"nexus/source/kernel/neuron/internal/rootfs"
+	"nexus/source/kernel/neuron/internal/syscall"
+	"nexus/source/kernel/neuron/internal/vdso"
+	"nexus/source/kernel/neuron/internal/vm"
+	"nexus/source/libs/fdt"
+)
+
+const (
+	stackSize = 64 << 10
+	dmaSize   = 4 << 20
+	// maxTree and maxArchive bound what the firmware may hand over.
+	maxTree    = 1 << 20
+	maxArchive = 512 << 20
+)
+
+// What the first instructions use before there is anything else.
+var (
+	rootTable [2 * mem.PageSize]byte
+	bootStack [stackSize]byte
+	bootG     [512]byte
+)
+
+var (
+	hart    arch.Hart
+	tree    fdt.Tree
+	machine Machine
+)
+
+func main() {}
+
+// entry is where the image begins.
+func entry()
+
+// boot runs once, on the boot hart, with paging on and interrupts off.
+func boot(hartID, treeAt, root uint64) {
+	arch.OnFatal = fatal
+	hart = arch.Hart{ID: hartID, Trap: trap, Alarm: 0}
+	hart.Stack, hart.G = stackAndG()
+	arch.SetTrapVector(&hart)
+
+	bytes := treeBytes(mem.Phys(treeAt))
+	code := tree.Open(bytes)
+	if code != fdt.OK {
+		stop2("device tree: ", code.String())
+	}
+	why := machine.read(&tree, hartID)
+	if machine.UART != 0 {
+		console.Console.Init(kernelAddress(machine.UART))
+	}
+	if why != "" {
+		stop2("device tree: ", why)
+	}
+	hart.Satp = arch.SatpSv39 | root>>mem.PageShift
+	vm.Init(mem.Phys(root))
+	initMemory(mem.Phys(treeAt), len(bytes))
+	plic.Init(kernelAddress(machine.PLIC), machine.PLICContext)
+	plic.Unmask(machine.UARTInterrupt)
+	proc.SetFrequency(machine.Timebase)
+	proc.Devices = interrupts
+	proc.Console = processEnds
+	proc.OnInitExit = initExited
+	initClockAndChance()
+	listed, left := device.Scan(&tree, machine.own[:machine.ownCount])
+	console.Text("neuron: hart ")
+	console.Number(hartID)
+	console.Text(", memory ")
+	console.Number(uint64(mem.Total()) * mem.PageSize >> 20)
+	console.Text(" MiB, devices ")
+	console.Number(uint64(listed))
+	if left > 0 {
+		console.Text(" (too many: ")
+		console.Number(uint64(left))
+		console.Text(" left out)")
+	}
+	console.Text(", archive ")
+	console.Number(uint64(machine.Archive.End-machine.Archive.Start) >> 10)
+	console.Text(" KiB\n")
+	openArchive()
+	startInit()
+	arch.EnableInterrupts()
+	proc.BigLock.Acquire()
+	c := proc.Schedule(&hart)
+	proc.BigLock.Release()
+	arch.Resume(c)
+}
+
+// treeBytes is the device tree at p, as long as its own header says.
+func treeBytes(p mem.Phys) []byte {
+	head := mem.RAM(p, 8)
+	n := int(head[4])<<24 | int(head[5])<<16 | int(head[6])<<8 | int(head[7])
+	return mem.RAM(p, min(n, maxTree))
+}
+
+func initMemory(treeAt mem.Phys, treeSize int) {
+	const page = mem.PageSize - 1
+	first := (imageEnd() + page) &^ page
+	end := machine.Memory.End &^ page
+	if machine.Memory.Start > first || end <= first || uint64(end-first) < 16<<20 {
+		stop2("device tree: ", "no memory of at least 16 MiB behind the kernel")
+	}
+	a := machine.Archive
+	if a.End > a.Start && (a.Start < first || a.End > end) {
+		stop2("device tree: ", "the boot archive lies outside memory")
+	}
+	machine.reserved[0] = a
+	machine.reserved[1] = mem.Range{Start: treeAt, End: treeAt + mem.Phys(treeSize)}
+	top := end
+	for _, r := range machine.reserved {
+		// The pool for DMA is the end of memory, below whatever the firmware put there.
+		if r.End > top-dmaSize && r.Start < top {
+			top = r.Start &^ page
+		}
+	}
+	mem.Init(first, top, dmaSize, machine.reserved[:])
+}
+
+func initClockAndChance() {
+	if machine.Deterministic {
+		random.Seed(machine.fixedSeed[:])
+	} else {
+		random.Seed(tree.RNGSeed())
+	}
+	ahead := proc.SetRealtime(machine.wallClock())
+	p, ok := mem.Alloc()
+	if !ok {
+		stop2("memory: ", "used up at boot")
+	}
+	program.VDSO.Page = p
+	program.VDSO.SignalReturn = uint64(vdso.Build((*[4096]byte)(mem.Bytes(p)), machine.Timebase, int64(ahead)))
+	program.VDSOFile = file.New(&program.VDSO, abi.O_RDONLY)
+}
+
+func openArchive() {
+	a := machine.Archive
+	if a.End <= a.Start || a.End-a.Start > maxArchive {
+		stop2("boot archive: ", "none: start QEMU with -initrd boot.cpio")
+	}
+	code, at := rootfs.Open(mem.RAM(a.Start, int(a.End-a.Start)), a.Start)
+	if code.String() != "ok" {
+		console.Text("neuron: boot archive: header at ")
+		console.Hex(uint64(at))
+		console.Text("\n")
+		stop2("boot archive: ", code.String())
+	}
+}
+
+var commandLine [2048 + 16]byte
+
+// startInit makes process 1: /init with the console as descriptors 0 to 2 and the device directory as 3.
+func startInit() {
+	path := []byte("/init")
+	n, ok := rootfs.Lookup(path).(*rootfs.Node)
+	if !ok || !n.Executable() {
+		stop2("init: ", "the boot archive has no executable /init")
+	}
+	p, _ := proc.NewProcess(nil)
+	t, _ := proc.NewThread(p, &hart)
+	tty := file.New(&console.Console, abi.O_RDWR)
+	for range 3 {
+		p.Files.Install(tty.Ref(), 0, false)
+	}
+	p.Files.Install(file.New(&device.Root, abi.O_RDONLY), 0, false)
+	a := &program.Staged
+	a.Reset()
+	a.Argument(path)
+	k := copy(commandLine[:], "NEXUS_CMDLINE=")
+	k += copy(commandLine[k:], tree.BootArgs())
+	a.Variable(commandLine[:k])
+	a.Variable([]byte("LISTEN_FDS=1"))
+	a.Variable([]byte("LISTEN_FDNAMES=devices"))
+	if err := syscall.Start(t, n); err != abi.OK {
+		console.Text("neuron: init: cannot execute /init: ")
+		console.Text(program.LastError.String())
+		console.Text(", error ")
+		console.Number(uint64(err))
+		console.Text("\n")
+		powerOff(false)
+	}
+	t.Start()
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/console"
+	"nexus/source/kernel/neuron/internal/proc"
+)
+
+// System reset (SBI 1.0, chapter 10).
+const (
+	sbiReset        = 0x53525354
+	resetShutdown   = 0
+	reasonNone      = 0
+	reasonSystemBad = 1
+
+	// testFail ends QEMU with status 1 (sifive_test: FINISHER_FAIL, code 1).
+	testFail = 1<<16 | 0x3333
+)
+
+// powerOff ends the machine: QEMU's exit status is 0 if all is well, else 1.
+func powerOff(well bool) {
+	console.Console.Drain()
+	reason := uint64(reasonSystemBad)
+	switch {
+	case well:
+		reason = reasonNone
+	case machine.Test != 0:
+		// OpenSBI 1.1 gives QEMU status 0 whatever the reason; the test device that it would use can say more.
+		arch.Store32(kernelAddress(machine.Test), testFail)
+	}
+	arch.SBI(sbiReset, 0, resetShutdown, reason)
+	for {
+		arch.WaitForInterrupt()
+	}
+}
+
+// stop2 ends a boot that cannot go on.
+func stop2(what, why string) {
+	console.Text("neuron: ")
+	console.Text(what)
+	console.Text(why)
+	console.Text("\n")
+	powerOff(false)
+}
+
+// initExited is the end of process 1, and so of the machine.
+func initExited(status int32) {
+	if signal := status & 0x7f; signal != 0 {
+		console.Text("neuron: power off, init killed by signal ")
+		console.Number(uint64(signal))
+	} else {
+		console.Text("neuron: power off, init exited with status ")
+		console.Number(uint64(status >> 8))
+	}
+	console.Text("\n")
+	powerOff(status == 0)
+}
+
+// processEnds tells of a process that the kernel ends.
+func processEnds(p *proc.Process, why string, address, pc uint64) {
+	console.Text("neuron: process ")
+	console.Number(uint64(p.ID))
+	console.Text(" (")
+	console.Bytes(p.Name())
+	console.Text(") ended: ")
+	console.Text(why)
+	console.Text(" ")
+	console.Hex(address)
+	console.Text(", pc ")
+	console.Hex(pc)
+	console.Text("\n")
+}
+
+// fatal is a fault of the kernel itself: it tells what is known and ends the machine. `mkkernel symbolize` names the
+// addresses.
+func fatal(kind string, a, b, c, sp uint64) {
+	console.Text("neuron: fatal: ")
+	console.Text(kind)
+	console.Text(" ")
+	console.Hex(a)
+	console.Text(" ")
+	console.Hex(b)
+	console.Text(" ")
+	console.Hex(c)
+	console.Text(" sp ")
+	console.Hex(sp)
+	console.Text("\n")
+	powerOff(false)
+}
