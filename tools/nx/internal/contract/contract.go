@@ -62,8 +62,13 @@ type Forbidden struct {
 }
 
 // Evidence is one thing outside the console that must be so. Exactly one of
-// its fields is set.
+// its fields is set, Earlier aside.
 type Evidence struct {
+	// Earlier says that the line tells of something past: what the host sent
+	// of the evidence must have left before the line was printed. (The guest's
+	// own frames may be seen a little later than its console.)
+	Earlier bool `json:"earlier,omitempty"`
+
 	// Frames must be in the capture, in this order; others may be between.
 	Frames []Pattern `json:"frames,omitempty"`
 	// NoFrame must match no frame of the capture.
@@ -204,6 +209,9 @@ func (e *Evidence) check(groups []string) error {
 	}
 	if set != 1 {
 		return errors.New("needs exactly one of frames, no_frame, host, http, file")
+	}
+	if e.Earlier && len(e.Frames) == 0 && e.HTTP == nil {
+		return errors.New("earlier is for frames and http")
 	}
 	for _, v := range values {
 		if len(v) > 0 && v[0] == '$' && !slices.Contains(groups, v[1:]) {

@@ -82,19 +82,22 @@ func (t *Tracker) Judge(out Outside) Verdict {
 
 // find looks for one piece of evidence.
 func (e *Evidence) find(hit *Hit, out *Outside) Finding {
+	frames := out.Frames
+	if e.Earlier {
+		frames = until(hit.Line.At, frames)
+	}
 	switch {
 	case len(e.Frames) > 0:
-		found := find(e.Frames, out.Frames, hit.Groups, nil)
-		return Finding{describe(e.Frames), found != nil && caused(hit, found)}
+		return Finding{describe(e.Frames), find(e.Frames, frames, hit.Groups, nil) != nil}
 	case e.NoFrame != nil:
-		none := find([]Pattern{*e.NoFrame}, out.Frames, hit.Groups, nil) == nil
+		none := find([]Pattern{*e.NoFrame}, frames, hit.Groups, nil) == nil
 		return Finding{"no " + e.NoFrame.String(), none}
 	case e.Host != "":
 		return Finding{"the host's own " + e.Host + " answered", out.HostAsked[e.Host]}
 	case e.HTTP != nil:
 		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size)
 		size, ok := number(e.HTTP.Size, hit.Groups)
-		return Finding{what, ok && exchanged(e.HTTP, size, out.Frames)}
+		return Finding{what, ok && exchanged(e.HTTP, size, frames)}
 	default:
 		what := fmt.Sprintf("%s in the boot archive has %s bytes", e.File.Path, e.File.Size)
 		size, ok := number(e.File.Size, hit.Groups)
@@ -103,16 +106,15 @@ func (e *Evidence) find(hit *Hit, out *Outside) Finding {
 	}
 }
 
-// caused tells whether the frames that the host sent left before the marker was
-// printed, as they must have where the marker tells of them. The guest's own
-// frames may be seen a little later than its console.
-func caused(hit *Hit, found []*capture.Frame) bool {
-	for _, f := range found {
-		if !f.FromGuest() && f.At > hit.Line.At {
-			return false
+// until leaves out what the host sent after the line was printed.
+func until(at time.Duration, frames []capture.Frame) []capture.Frame {
+	var kept []capture.Frame
+	for _, f := range frames {
+		if f.FromGuest() || f.At <= at {
+			kept = append(kept, f)
 		}
 	}
-	return true
+	return kept
 }
 
 func describe(patterns []Pattern) string {

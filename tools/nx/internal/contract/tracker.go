@@ -22,7 +22,6 @@ type Hit struct {
 // repetition, time, forbidden lines. It never judges evidence.
 type Tracker struct {
 	contract *Contract
-	mode     Mode
 	expected []*Marker // those of this mode, in order
 	hits     map[string]*Hit
 	failures []string
@@ -33,7 +32,7 @@ const maxFailures = 100
 
 // Track starts to follow a boot of the given mode.
 func (c *Contract) Track(mode Mode) *Tracker {
-	t := &Tracker{contract: c, mode: mode, hits: map[string]*Hit{}}
+	t := &Tracker{contract: c, hits: map[string]*Hit{}}
 	for i := range c.Markers {
 		if c.Markers[i].holds(mode) {
 			t.expected = append(t.expected, &c.Markers[i])
@@ -51,23 +50,22 @@ func (t *Tracker) Feed(l Line) (hit *Hit, forbidden bool) {
 			forbidden = true
 		}
 	}
-	for i := range t.contract.Markers {
-		m := &t.contract.Markers[i]
-		groups := m.line.FindStringSubmatch(l.Text)
-		if groups == nil {
-			continue
+	for _, m := range t.expected {
+		if groups := m.line.FindStringSubmatch(l.Text); groups != nil {
+			return t.marker(m, l, groups), forbidden
 		}
-		return t.marker(m, l, groups), forbidden
+	}
+	for i := range t.contract.Markers {
+		if m := &t.contract.Markers[i]; m.line.MatchString(l.Text) {
+			t.fail("marker %s does not belong to this kind of boot: %q", m.ID, l.Text)
+			break
+		}
 	}
 	return nil, forbidden
 }
 
 // marker takes note of a line that is marker m.
 func (t *Tracker) marker(m *Marker, l Line, groups []string) *Hit {
-	if !m.holds(t.mode) {
-		t.fail("marker %s does not belong to this kind of boot: %q", m.ID, l.Text)
-		return nil
-	}
 	if first, again := t.hits[m.ID]; again {
 		if !m.Repeats {
 			t.fail("marker %s appeared twice: %q and %q", m.ID, first.Line.Text, l.Text)

@@ -58,7 +58,7 @@ func Describe(raw []byte) Summary {
 		return s
 	}
 	ip, ok := p.NetworkLayer().(*layers.IPv4)
-	if !ok || !sumsRight(p) {
+	if !ok || !sumsRight(p, ip) {
 		return s
 	}
 	s.SrcIP, _ = netip.AddrFromSlice(ip.SrcIP.To4())
@@ -68,7 +68,17 @@ func Describe(raw []byte) Summary {
 }
 
 // sumsRight verifies every checksum the decoded layers carry.
-func sumsRight(p gopacket.Packet) bool {
+func sumsRight(p gopacket.Packet, ip *layers.IPv4) bool {
+	var err error
+	switch t := p.TransportLayer().(type) {
+	case *layers.UDP:
+		err = t.SetNetworkLayerForChecksum(ip)
+	case *layers.TCP:
+		err = t.SetNetworkLayerForChecksum(ip)
+	}
+	if err != nil {
+		return false
+	}
 	err, bad := p.VerifyChecksums()
 	return err == nil && len(bad) == 0
 }
