@@ -74,9 +74,6 @@ var (
 	freshItems int
 	freedItems *item // linked by links[watched]
 	itemsInUse int
-
-	// scratch is the event on its way to a program (see user.scratch for why it is not local).
-	scratch [EventSize]byte
 )
 
 // Open is the number of open instances, Items that of all registrations.
@@ -223,10 +220,10 @@ func (e *Epoll) Collect(m user.Memory, addr uint64, limit int) (int, abi.Errno) 
 			e.ready.remove(it)
 			continue
 		}
-		user.PutUint32(scratch[:], uint32(ev))
-		user.PutUint32(scratch[4:], 0)
-		user.PutUint64(scratch[8:], it.data)
-		if m.Store(addr+uint64(done)*EventSize, scratch[:]) != EventSize {
+		var event [EventSize]byte
+		user.PutUint32(event[:], uint32(ev))
+		user.PutUint64(event[8:], it.data)
+		if user.Store(m, addr+uint64(done)*EventSize, event[:]) != EventSize {
 			if done == 0 {
 				return 0, abi.EFAULT
 			}

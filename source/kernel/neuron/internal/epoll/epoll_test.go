@@ -171,7 +171,7 @@ func (m *machine) write(t *rapid.T) {
 	case 'e':
 		n = 8
 	case 's':
-		n %= 1000
+		n = n%1000 + 1 // unread empty packets reset some versions' connections and not others'
 		if m.queued += 1300 + 2*n; m.queued > 45000 {
 			t.Skip("the host counts otherwise when much is queued")
 		}
@@ -184,6 +184,8 @@ func (m *machine) write(t *rapid.T) {
 	got, e := w.file.Object.Write(usertest.In(p), 0)
 	if want := errno(err); e != want || got != max(wantN, 0) {
 		t.Fatalf("write(%c, %d) = %d, %d, want %d, %d", w.kind, n, got, e, wantN, want)
+	} else if w.kind == 's' && want != abi.OK {
+		w.loose = true // the host tells of the room that the failed message took
 	}
 }
 
