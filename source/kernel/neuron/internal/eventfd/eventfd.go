@@ -28,10 +28,10 @@ var (
 	fresh    int // counters[fresh:] were never used
 	freed    *Counter
 	inUse    int
-
-	// scratch is the number on its way from or to a program (see user.scratch for why it is not local).
-	scratch [8]byte
 )
+
+// size is that of the number that a program reads and writes.
+const size = 8
 
 // Open is the number of open eventfds.
 func Open() int { return inUse }
@@ -56,7 +56,7 @@ func New(value uint32, semaphore bool) (*Counter, abi.Errno) {
 // Read gives the counter and zeroes it, or gives 1 and takes 1 from a semaphore. EAGAIN at zero, EINVAL for a buffer of
 // fewer than 8 bytes. As on Linux, a buffer that is not there loses the count (EFAULT).
 func (c *Counter) Read(b *user.Buffer, _ int64) (int, abi.Errno) {
-	if b.Len() < len(scratch) {
+	if b.Len() < size {
 		return 0, abi.EINVAL
 	}
 	if c.value == 0 {
@@ -68,22 +68,24 @@ func (c *Counter) Read(b *user.Buffer, _ int64) (int, abi.Errno) {
 	}
 	c.value -= v
 	c.queue.Notify(abi.EPOLLOUT)
-	user.PutUint64(scratch[:], v)
-	if _, ok := b.Put(scratch[:]); !ok {
+	var number [size]byte
+	user.PutUint64(number[:], v)
+	if _, ok := b.Put(number[:]); !ok {
 		return 0, abi.EFAULT
 	}
-	return len(scratch), abi.OK
+	return size, abi.OK
 }
 
 // Write adds the number in b, which must be 8 bytes (EINVAL). EINVAL for 2^64-1, EAGAIN if the counter would reach that.
 func (c *Counter) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
-	if b.Len() != len(scratch) {
+	if b.Len() != size {
 		return 0, abi.EINVAL
 	}
-	if _, ok := b.Get(scratch[:]); !ok {
+	var number [size]byte
+	if _, ok := b.Get(number[:]); !ok {
 		return 0, abi.EFAULT
 	}
-	v := user.Uint64(scratch[:])
+	v := user.Uint64(number[:])
 	if v == limit {
 		return 0, abi.EINVAL
 	}
@@ -92,7 +94,7 @@ func (c *Counter) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
 	}
 	c.value += v
 	c.queue.Notify(abi.EPOLLIN)
-	return len(scratch), abi.OK
+	return size, abi.OK
 }
 
 // Ready is file.Object's.
