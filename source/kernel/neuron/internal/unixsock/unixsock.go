@@ -214,14 +214,14 @@ func (s *Socket) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
 func (s *Socket) Close() {
 	// Whoever still waits here must look at its descriptor again.
 	s.queue.Notify(all)
-	unread := s.in.used > s.in.frames*frameHeader
+	unread := !s.in.empty()
 	wasWritable := s.peer == nil || s.peer.writable()
 	s.purge()
 	if p := s.peer; p != nil {
 		p.peer = nil
 		if s.kind != Datagram {
 			p.shut = noBoth
-			if unread { // bytes; empty packets do not count, as on Linux since 6.18
+			if unread {
 				p.err = abi.ECONNRESET
 			}
 			p.queue.Notify(all)
