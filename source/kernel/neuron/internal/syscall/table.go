@@ -53,6 +53,10 @@ func none(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.OK }
 
 var table = [Limit]Call{
 	17:  {"getcwd", "", sysGetcwd},
+	19:  {"eventfd2", "", sysEventfd2},
+	20:  {"epoll_create1", "", sysEpollCreate1},
+	21:  {"epoll_ctl", "no epoll instance inside another: EINVAL", sysEpollCtl},
+	22:  {"epoll_pwait", "no signal mask: EINVAL", sysEpollPwait},
 	23:  {"dup", "", sysDup},
 	24:  {"dup3", "", sysDup3},
 	25:  {"fcntl", "no locks, leases, seals or pipe sizes: EINVAL", sysFcntl},
@@ -62,6 +66,7 @@ var table = [Limit]Call{
 	49:  {"chdir", "", sysChdir},
 	56:  {"openat", "nothing can be created: EROFS", sysOpenat},
 	57:  {"close", "", sysClose},
+	59:  {"pipe2", "no O_DIRECT and O_NOTIFICATION_PIPE", sysPipe2},
 	61:  {"getdents64", "", sysGetdents64},
 	62:  {"lseek", "no SEEK_DATA and SEEK_HOLE", sysLseek},
 	63:  {"read", "", sysRead},
@@ -110,4 +115,5 @@ var table = [Limit]Call{
 	260: {"wait4", "no stopped children; of rusage the processor time and peak memory", sysWait4},
 	261: {"prlimit64", "limits are fixed", sysPrlimit64},
 	278: {"getrandom", "", sysGetrandom},
+	279: {"memfd_create", "no seals and huge pages", sysMemfdCreate},
 }

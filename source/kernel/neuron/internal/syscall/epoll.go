@@ -1,0 +1,89 @@
+package syscall
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/epoll"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/user"
+)
+
+func sysEpollCreate1(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if a[0]&^abi.O_CLOEXEC != 0 {
+		return 0, abi.EINVAL
+	}
+	e, err := epoll.New()
+	if err != abi.OK {
+		return 0, err
+	}
+	return install(t, e, abi.O_RDWR|uint32(a[0]))
+}
+
+// poller is the epoll instance behind descriptor fd.
+func poller(t *proc.Thread, fd int) (*epoll.Epoll, *file.File, abi.Errno) {
+	f, err := t.Files().Get(fd)
+	if err != abi.OK {
+		return nil, nil, err
+	}
+	e, ok := f.Object.(*epoll.Epoll)
+	if !ok {
+		return nil, nil, abi.EINVAL
+	}
+	return e, f, abi.OK
+}
+
+func sysEpollCtl(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	op, fd := epoll.Op(a.Int(1)), a.Int(2)
+	var events abi.Events
+	var data uint64
+	if op != epoll.Delete {
+		var b [epoll.EventSize]byte
+		if user.Load(t.Memory(), b[:], a[3]) != len(b) {
+			return 0, abi.EFAULT
+		}
+		events, data = abi.Events(user.Uint32(b[0:])), user.Uint64(b[8:])
+	}
+	e, _, err := poller(t, a.Int(0))
+	if err == abi.EBADF {
+		return 0, err
+	}
+	f, ferr := t.Files().Get(fd)
+	switch {
+	case ferr != abi.OK:
+		return 0, ferr
+	case err != abi.OK:
+		return 0, err
+	}
+	return 0, e.Control(op, fd, f, events, data)
+}
+
+// sysEpollPwait: descriptor, events, how many, time-out in milliseconds, signal mask and its size.
+func sysEpollPwait(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	const most = 1 << 20
+	if a[4] != 0 {
+		return 0, abi.EINVAL // no change of the signal mask
+	}
+	n := a.Int(2)
+	if n <= 0 || n > most {
+		return 0, abi.EINVAL
+	}
+	e, _, err := poller(t, a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	k, err := e.Collect(t.Memory(), a[1], n)
+	if err != abi.OK || k > 0 {
+		return int64(k), err
+	}
+	timeout := int64(a.Int(3))
+	if timeout == 0 {
+		return 0, abi.OK
+	}
+	if timeout > 0 {
+		timeout *= 1_000_000
+	}
+	if t.Expired(timeout) {
+		return 0, abi.OK
+	}
+	return 0, t.Block(e.Queue(), abi.EPOLLIN)
+}
