@@ -1,0 +1,230 @@
+package sockserver
+
+import (
+	"syscall"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"nexus/source/libs/sockns"
+)
+
+// handle carries out one record; fd came beside it, or is -1.
+func (s *Server) handle(r *sockns.Record, fd int) {
+	if r.Op == sockns.Open {
+		s.openSocket(r, fd)
+		return
+	}
+	closeDescriptor(fd)
+	one := s.find(r.ID)
+	if one == nil {
+		// Closed already, or it could not be opened.
+		s.count.unknownSocket.Add(1)
+		s.reply(r, syscall.ENOBUFS, sockns.Address{}, sockns.Address{})
+		return
+	}
+	switch r.Op {
+	case sockns.Bind:
+		one.bind(r)
+	case sockns.Connect:
+		one.connect(r)
+	case sockns.Listen:
+		one.listen(r)
+	case sockns.Option:
+		one.option(r)
+	case sockns.Shutdown:
+		one.shutDatagram(r)
+	default:
+		s.count.badRecord.Add(1)
+		s.reply(r, syscall.ENOSYS, sockns.Address{}, sockns.Address{})
+	}
+}
+
+// openSocket makes the socket of an OPEN. One that can not be made shows its program ENOBUFS and a closed data pair.
+func (s *Server) openSocket(r *sockns.Record, fd int) {
+	refuse := func() {
+		closeDescriptor(fd)
+		s.send(&sockns.Record{Op: sockns.Error, ID: r.ID, Errno: int32(syscall.ENOBUFS)}, -1)
+	}
+	if fd < 0 {
+		s.count.noDescriptor.Add(1)
+		refuse()
+		return
+	}
+	protocol, datagram, ok := protocolOf(r.Arg0, r.Arg1)
+	if !ok || r.ID&sockns.ServerID != 0 {
+		s.count.badRecord.Add(1)
+		refuse()
+		return
+	}
+	if !s.reserve(nil) {
+		s.count.tooMany.Add(1)
+		refuse()
+		return
+	}
+	endpoint, queue, err := s.stack.Socket(protocol)
+	if err != nil {
+		s.count.tooMany.Add(1)
+		refuse()
+		s.release()
+		return
+	}
+	one, failed := s.newSocket(r.ID, datagram, endpoint, queue, fd)
+	if failed != nil {
+		s.count.noDescriptor.Add(1)
+		s.release()
+		return
+	}
+	s.count.opened.Add(1)
+	one.run()
+}
+
+// bind gives the socket its own address.
+func (s *socket) bind(r *sockns.Record) {
+	if r.Local.Family != sockns.FamilyIP4 {
+		s.server.reply(r, syscall.EAFNOSUPPORT, sockns.Address{}, sockns.Address{})
+		return
+	}
+	err := s.endpoint.Bind(fullAddress(r.Local))
+	s.server.reply(r, errnoOf(err), s.local(), sockns.Address{})
+}
+
+// listen makes a stream accept connections.
+func (s *socket) listen(r *sockns.Record) {
+	if s.datagram {
+		s.server.reply(r, syscall.EOPNOTSUPP, sockns.Address{}, sockns.Address{})
+		return
+	}
+	if s.local().Port == 0 { // as Linux does: a listener without a port gets one
+		if err := s.endpoint.Bind(tcpip.FullAddress{}); err != nil {
+			s.server.reply(r, errnoOf(err), sockns.Address{}, sockns.Address{})
+			return
+		}
+	}
+	backlog := min(max(int(int32(r.Arg0)), 1), maxBacklog)
+	err := s.endpoint.Listen(backlog)
+	if err == nil {
+		s.mu.Lock()
+		if s.phase == idle {
+			s.phase = listening
+		}
+		s.mu.Unlock()
+	}
+	s.server.reply(r, errnoOf(err), s.local(), sockns.Address{})
+	s.server.ready.add(s)
+}
+
+// connect gives the socket its peer. A stream's reply comes when the connection stands or failed.
+func (s *socket) connect(r *sockns.Record) {
+	if s.datagram {
+		s.connectDatagram(r)
+		return
+	}
+	if r.Remote.Family != sockns.FamilyIP4 {
+		s.server.reply(r, syscall.EAFNOSUPPORT, sockns.Address{}, sockns.Address{})
+		return
+	}
+	s.mu.Lock()
+	phase := s.phase
+	s.mu.Unlock()
+	if phase != idle {
+		s.server.reply(r, refusal(phase), s.local(), s.remote())
+		return
+	}
+	err := s.endpoint.Connect(destination(r.Remote))
+	s.mu.Lock()
+	if s.phase == idle {
+		// Only from here on the pump may ask the stack how the connection is doing.
+		s.phase, s.request = connecting, *r
+	}
+	s.mu.Unlock()
+	if _, started := err.(*tcpip.ErrConnectStarted); started {
+		s.server.ready.add(s) // it may stand already, over lo
+		return
+	}
+	s.connectDone(err)
+}
+
+// refusal is what connect says of a stream that is not idle.
+func refusal(p phase) syscall.Errno {
+	switch p {
+	case connecting:
+		return syscall.EALREADY
+	case connected, listening:
+		return syscall.EISCONN
+	default:
+		return syscall.EINVAL
+	}
+}
+
+// destination returns where a connection to an address goes: 0.0.0.0 is this machine, as on Linux.
+func destination(a sockns.Address) tcpip.FullAddress {
+	to := fullAddress(a)
+	if to.Addr.Len() == 0 {
+		to.Addr = tcpip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return to
+}
+
+// finishConnect looks how a connection under way is doing. It reports whether there is more to do.
+func (s *socket) finishConnect() bool {
+	s.mu.Lock()
+	remote := s.request.Remote
+	s.mu.Unlock()
+	// Asked again, the stack tells how far it is.
+	switch err := s.endpoint.Connect(destination(remote)); err.(type) {
+	case *tcpip.ErrAlreadyConnecting, *tcpip.ErrConnectStarted:
+		return false
+	case nil, *tcpip.ErrAlreadyConnected:
+		s.connectDone(nil)
+		return true
+	default:
+		s.connectDone(err)
+		return false
+	}
+}
+
+// connectDone answers the CONNECT under way.
+func (s *socket) connectDone(err tcpip.Error) {
+	s.mu.Lock()
+	if s.phase != connecting {
+		s.mu.Unlock()
+		return
+	}
+	request := s.request
+	s.phase = idle
+	if err == nil {
+		s.phase = connected
+	}
+	s.mu.Unlock()
+	if err == nil {
+		s.server.count.connected.Add(1)
+	}
+	s.server.reply(&request, errnoOf(err), s.local(), s.remote())
+	s.server.ready.add(s)
+}
+
+// connectDatagram sets or dissolves a datagram socket's peer.
+func (s *socket) connectDatagram(r *sockns.Record) {
+	var err tcpip.Error
+	switch r.Remote.Family {
+	case sockns.FamilyNone:
+		err = s.endpoint.Disconnect()
+	case sockns.FamilyIP4:
+		err = s.endpoint.Connect(destination(r.Remote))
+	default:
+		err = &tcpip.ErrAddressFamilyNotSupported{}
+	}
+	s.server.reply(r, errnoOf(err), s.local(), s.remote())
+}
+
+// shutDatagram ends directions of a datagram socket; how is shutdown(2)'s.
+func (s *socket) shutDatagram(r *sockns.Record) {
+	if !s.datagram || r.Arg0 > 2 {
+		s.server.count.badRecord.Add(1)
+		return
+	}
+	flags := []tcpip.ShutdownFlags{tcpip.ShutdownRead, tcpip.ShutdownWrite, tcpip.ShutdownRead | tcpip.ShutdownWrite}[r.Arg0]
+	if err := s.endpoint.Shutdown(flags); err != nil {
+		s.server.event(s, errnoOf(err))
+	}
+}
