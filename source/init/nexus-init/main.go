@@ -59,6 +59,7 @@ func boot() error {
 		Mark:     svc.Mark,
 		Input:    null.Fd(),
 		Output:   os.Stdout.Fd(),
+		After:    supervise.After,
 	})
 }
 

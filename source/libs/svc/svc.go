@@ -167,6 +167,12 @@ func (s *Service) Ready() error { return s.notify("READY=1\n") }
 // text of several lines is sent as one.
 func (s *Service) Status(text string) error { return s.notify("STATUS=" + Printable(text) + "\n") }
 
+// Refused tells nexus-init that count rights which this program was not given
+// were refused to it. Only a program that checks this says so.
+func (s *Service) Refused(count int) error {
+	return s.notify("X_REFUSED=" + strconv.Itoa(count) + "\n")
+}
+
 func (s *Service) notify(text string) error {
 	f, err := s.Descriptor(NotifyName)
 	if err != nil {

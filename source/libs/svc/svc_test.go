@@ -38,7 +38,7 @@ func child(role string) {
 		if err != nil || flags&unix.FD_CLOEXEC == 0 {
 			Fail(errors.New("not close-on-exec"))
 		}
-		if err := errors.Join(s.Status("two\nlines"), s.Ready()); err != nil {
+		if err := errors.Join(s.Status("two\nlines"), s.Refused(3), s.Ready()); err != nil {
 			Fail(err)
 		}
 		for _, d := range s.Descriptors("net") {
@@ -80,7 +80,7 @@ func TestStartedService(t *testing.T) {
 	}
 	notified := make([]byte, 100)
 	n, _ := r.Read(notified)
-	if got, want := string(notified[:n]), "STATUS=two?lines\nREADY=1\n"; got != want {
+	if got, want := string(notified[:n]), "STATUS=two?lines\nX_REFUSED=3\nREADY=1\n"; got != want {
 		t.Errorf("notified %q, want %q", got, want)
 	}
 }

@@ -33,6 +33,15 @@ type Config struct {
 	Mark   func(line string) // prints one line on the console
 	Input  uintptr           // descriptor 0 of every service
 	Output uintptr           // descriptors 1 and 2 of every service
+
+	// After is the clock that a service's time-out runs on: package After's.
+	After func(d time.Duration) (expired <-chan time.Time, stop func() bool)
+}
+
+// After is the machine's clock.
+func After(d time.Duration) (expired <-chan time.Time, stop func() bool) {
+	timer := time.NewTimer(d)
+	return timer.C, timer.Stop
 }
 
 // boot is the state of a boot.
@@ -42,6 +51,7 @@ type boot struct {
 	reaper   *spawn.Reaper
 	inside   map[string]*spawn.Namespace // by the namespace's name
 	children []*child                    // in the order of their start
+	gone     []*child                    // those that ended, in the order of their end
 	notices  chan notice
 	stop     chan struct{} // closed at the end
 	refused  int           // rights that services found refused
@@ -104,11 +114,11 @@ func (b *boot) bringUp() error {
 // await waits until c is as the manifest wants it, no service has died, or c's
 // time is up.
 func (b *boot) await(c *child) error {
-	timer := time.NewTimer(c.service.Timeout)
-	defer timer.Stop()
+	expired, stop := b.c.After(c.service.Timeout)
+	defer stop()
 	for !c.reached() {
 		select {
-		case <-timer.C:
+		case <-expired:
 			return c.late()
 		case exit := <-b.reaper.Exits():
 			if err := b.exited(exit); err != nil {
@@ -141,10 +151,12 @@ func (b *boot) serveOn() error {
 	}
 }
 
-// anyDeath returns the first service, in the order of start, that died.
+// anyDeath returns the service that died first: a service ends when the one it
+// needs does, and the cause is to be named, not the victim. While the last words
+// of one that ended earlier are awaited, later ones are not judged.
 func (b *boot) anyDeath() error {
-	for _, c := range b.children {
-		if err := c.death(); err != nil {
+	for _, c := range b.gone {
+		if err := c.death(); err != nil || !c.silent {
 			return err
 		}
 	}
@@ -159,6 +171,7 @@ func (b *boot) exited(exit spawn.Exit) error {
 	for _, c := range b.children {
 		if c.pid == exit.PID && !c.exited {
 			c.exited, c.status = true, exit.Status
+			b.gone = append(b.gone, c)
 			// What it said last is still to be heard. The file can be waited for
 			// with a bound: it is a pipe of package os.
 			_ = c.notify.SetReadDeadline(time.Now().Add(lastWords))

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nexus/source/init/nexus-init/bootline"
 	"nexus/source/init/nexus-init/devices/devicetest"
@@ -40,7 +43,7 @@ func play(s *svc.Service, role string) error {
 		}
 		channels := s.Descriptors("net")
 		if len(channels) == 0 {
-			select {}
+			return unix.Pause()
 		}
 		_, err = channels[0].File.Read(make([]byte, 1))
 		return errors.New("its client went away")
@@ -51,18 +54,20 @@ func play(s *svc.Service, role string) error {
 		svc.Mark("environment: " + strings.Join(os.Environ(), " "))
 		svc.Mark("arguments: " + strings.Join(os.Args, " "))
 		return nil
-	case "late":
-		if err := s.Status("waiting for a lease"); err != nil {
+	case "late": // says that it is under way, and tells the test that it has said so
+		if _, err := notify.WriteString("STATUS=waiting for a lease\nheard\n"); err != nil {
 			return err
 		}
-		select {}
+		return unix.Pause() // until it is killed
+	case "hang":
+		return unix.Pause()
 	case "garbage":
 		for _, text := range []string{"what?\n", "READY=2\n", strings.Repeat("x", 2000), "\x00\n", "MAINPID=1\nREADY=", "1\n"} {
 			if _, err := notify.WriteString(text); err != nil {
 				return err
 			}
 		}
-		select {}
+		return unix.Pause() // until it is killed
 	case "die":
 		return errors.New("lost the device")
 	case "end": // a service that must not end, but does, and in peace
@@ -71,6 +76,24 @@ func play(s *svc.Service, role string) error {
 		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "ready-die":
 		return errors.Join(s.Ready(), errors.New("lost the device"))
+	case "ready-linger": // dies, while what it started still holds its notify descriptor
+		if err := s.Ready(); err != nil {
+			return err
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		_, err = syscall.ForkExec(self, os.Args[:1], &syscall.ProcAttr{
+			Env:   []string{"ROLE=linger", "LISTEN_FDS=1", "LISTEN_FDNAMES=notify"},
+			Files: []uintptr{0, 1, 2, notify.Fd()},
+		})
+		return errors.Join(err, errors.New("lost the device"))
+	case "linger": // an orphan; it ends when nobody reads what it says
+		for err == nil {
+			_, err = notify.WriteString("MAINPID=1\n")
+		}
+		return err
 	case "use": // a client that goes away
 		return nil
 	}
@@ -96,8 +119,18 @@ type result struct {
 	devices *devicetest.Directory
 }
 
-// runBoot runs a boot of those services to its end.
+// runBoot runs a boot of those services to its end, and sees that none is left.
 func runBoot(t *testing.T, line, top string, services ...string) result {
+	t.Helper()
+	r := bootWith(t, line, top, services...)
+	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
+		t.Errorf("a service is left: %d, %v", pid, err)
+	}
+	return r
+}
+
+// bootWith runs a boot of those services to its end.
+func bootWith(t *testing.T, line, top string, services ...string) result {
 	t.Helper()
 	m, err := manifest.Parse([]byte(`{` + top + `"services": [` + strings.Join(services, ",\n") + `]}`))
 	if err != nil {
@@ -122,22 +155,26 @@ func runBoot(t *testing.T, line, top string, services ...string) result {
 		Nodes:     []string{"nic"},
 		Processes: func() string { return "1 0 nexus-init rss=900 shared=800 tables=20 cpu=1000\n" },
 	}}
+	expired := make(chan time.Time)
 	r.err = Run(Config{
 		Devices:  r.devices,
 		Manifest: m,
 		Options:  options,
-		Mark:     func(line string) { r.console = append(r.console, line) },
-		Input:    null.Fd(),
-		Output:   output.Fd(),
+		Mark: func(line string) {
+			r.console = append(r.console, line)
+			if strings.HasSuffix(line, `not understood on notify: "heard"`) {
+				close(expired)
+			}
+		},
+		After:  func(time.Duration) (<-chan time.Time, func() bool) { return expired, func() bool { return true } },
+		Input:  null.Fd(),
+		Output: output.Fd(),
 	})
 	text, err := os.ReadFile(output.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.output = string(text)
-	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
-		t.Errorf("a service is left: %d, %v", pid, err)
-	}
 	return r
 }
 
@@ -181,8 +218,6 @@ func TestBoot(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	late := strings.Replace(service("stack", "late", notified), "20000", "100", 1)
-	hanging := strings.Replace(service("app", "late", oneShot), "20000", "100", 1)
 	missing := `{"name": "app", "program": "/bin/no-such", "timeoutMs": 1, "ready": "exit"}`
 	text := strings.Replace(missing, "/bin/no-such", "/etc/passwd", 1)
 	tests := []struct {
@@ -191,8 +226,8 @@ func TestFailures(t *testing.T) {
 		cause   error
 		says    string
 	}{
-		{"late", late, ErrLate, "stack: not ready within 100ms, its last status: waiting for a lease"},
-		{"one-shot late", hanging, ErrLate, "app: not done within 100ms, its last status: waiting for a lease"},
+		{"late", service("stack", "late", notified), ErrLate, "stack: not ready within 20s, its last status: waiting for a lease"},
+		{"one-shot late", service("app", "late", oneShot), ErrLate, "app: not done within 20s, its last status: waiting for a lease"},
 		{"dies", service("stack", "die", notified), ErrDied, "stack: exited with status 1 before it was ready"},
 		{"ends", service("stack", "end", notified), ErrDied, "stack: exited with status 0 before it was ready"},
 		{"killed", service("stack", "kill", notified), ErrDied, "stack: was killed by signal 9 (killed) before it was ready"},
@@ -216,8 +251,42 @@ func TestFailures(t *testing.T) {
 // A service that dies after it was ready ends the boot at the latest while the
 // next one is awaited.
 func TestDiesAfterItWasReady(t *testing.T) {
-	r := runBoot(t, "", "", service("driver", "ready-die", notified), service("stack", "late", notified))
+	r := runBoot(t, "", "", service("driver", "ready-die", notified), service("stack", "hang", notified))
 	want := "driver: exited with status 1 after it was ready"
+	if !errors.Is(r.err, ErrDied) || r.err.Error() != want {
+		t.Errorf("got %v, want %q", r.err, want)
+	}
+}
+
+// What an orphan holds open delays the judgement of its parent by a bound only,
+// and the orphan's own end is taken for nobody else's.
+func TestOrphan(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+			t.Error(err)
+		}
+		for { // the orphan ends once its pipe is closed
+			if _, err := syscall.Wait4(-1, nil, 0, nil); err == syscall.ECHILD {
+				return
+			}
+		}
+	}()
+	r := bootWith(t, "", "", service("driver", "ready-linger", notified), service("stack", "hang", notified))
+	want := "driver: exited with status 1 after it was ready"
+	if !errors.Is(r.err, ErrDied) || r.err.Error() != want {
+		t.Errorf("got %v, want %q", r.err, want)
+	}
+}
+
+// Both ends of a broken channel die; the one that died first is named.
+func TestTheCauseIsNamed(t *testing.T) {
+	r := runBoot(t, "", "",
+		service("driver", "serve", notified+`, "descriptors": [{"name": "net", "serve": "c"}]`),
+		service("stack", "die", notified+`, "descriptors": [{"name": "driver", "connect": "c"}]`))
+	want := "stack: exited with status 1 before it was ready"
 	if !errors.Is(r.err, ErrDied) || r.err.Error() != want {
 		t.Errorf("got %v, want %q", r.err, want)
 	}
@@ -291,6 +360,7 @@ func TestEnterRefused(t *testing.T) {
 		Devices:  &devicetest.Directory{OnEnter: func() error { return syscall.EPERM }},
 		Manifest: m,
 		Mark:     func(string) {},
+		After:    After,
 	})
 	if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "app: enter socket namespace inet") {
 		t.Errorf("got %v", err)
