@@ -78,8 +78,7 @@ func (d *Device) PopTx() (off int, ok bool) {
 	return int(c.Token), true
 }
 
-// RxPosted gives the number of receive buffers with the device, RxFree how
-// many more it takes.
+// RxPosted gives the number of receive buffers with the device.
 func (d *Device) RxPosted() int { return d.rx.InFlight() }
 
 // RxFree gives the number of receive buffers that can still be posted.
@@ -105,22 +104,20 @@ func (d *Device) Kick() {
 	}
 }
 
-// Quiet asks for no interrupts while the caller looks at the rings anyway.
-func (d *Device) Quiet() {
-	d.rx.Quiet()
-	d.tx.Quiet()
-}
+// QuietRx asks for no interrupts for received frames, while the caller looks
+// at the ring anyway.
+func (d *Device) QuietRx() { d.rx.Quiet() }
 
-// Arm asks for an interrupt at the next received frame and, when sent is set, at the next
-// sent one. It reports false when something already waits: pop again before
-// sleeping.
-func (d *Device) Arm(sent bool) bool {
-	idle := d.rx.Arm()
-	if sent {
-		idle = d.tx.Arm() && idle
-	}
-	return idle
-}
+// ArmRx asks for an interrupt at the next received frame. It reports false
+// when one already waits: PopRx again before sleeping.
+func (d *Device) ArmRx() bool { return d.rx.Arm() }
+
+// QuietTx asks for no interrupts for sent frames.
+func (d *Device) QuietTx() { d.tx.Quiet() }
+
+// ArmTx asks for an interrupt at the next sent frame. It reports false when
+// one already waits: PopTx again before sleeping.
+func (d *Device) ArmTx() bool { return d.tx.Arm() }
 
 // Interrupt reads and acknowledges why the device interrupts; pop afterwards.
 // A configuration change re-reads the link's state. It reports whether used buffers were a reason.

@@ -1,0 +1,75 @@
+package driver
+
+import (
+	"fmt"
+
+	"nexus/source/libs/channel"
+	"nexus/source/libs/frameq"
+	"nexus/source/libs/svc"
+	"nexus/source/libs/virtio"
+	"nexus/source/libs/virtio/dma"
+	"nexus/source/libs/virtio/mmio"
+)
+
+// ringBytes is the size of the manifest's `rings`.
+const ringBytes = 64 << 10
+
+// FromDescriptors makes a Config of the descriptors nexus-init handed over:
+// window, irq, rings, frames and net.*.
+func FromDescriptors(s *svc.Service) (Config, error) {
+	c := Config{Mark: svc.Mark}
+	for _, open := range []func(*svc.Service, *Config) error{openWindow, openInterrupt, openMemory, openChannels} {
+		if err := open(s, &c); err != nil {
+			return Config{}, err
+		}
+	}
+	return c, nil
+}
+
+func openWindow(s *svc.Service, c *Config) error {
+	f, err := s.Descriptor("window")
+	if err != nil {
+		return err
+	}
+	w, err := mmio.Map(f, virtio.WindowSize)
+	if err != nil {
+		return err
+	}
+	c.Window, c.Base = w, w.Base()
+	return nil
+}
+
+func openInterrupt(s *svc.Service, c *Config) error {
+	f, err := s.Descriptor("irq")
+	if err != nil {
+		return err
+	}
+	c.Interrupt, c.Number, err = OpenInterrupt(f)
+	return err
+}
+
+func openMemory(s *svc.Service, c *Config) error {
+	rings, err := s.Descriptor("rings")
+	if err != nil {
+		return err
+	}
+	if c.Rings, err = dma.Map(rings, ringBytes); err != nil {
+		return err
+	}
+	if c.FramesFile, err = s.Descriptor("frames"); err != nil {
+		return err
+	}
+	c.Frames, err = dma.Map(c.FramesFile, frameq.PoolSize)
+	return err
+}
+
+func openChannels(s *svc.Service, c *Config) error {
+	for _, d := range s.Descriptors("net") {
+		conn, err := channel.Open(d.File)
+		if err != nil {
+			return fmt.Errorf("descriptor %s: %w", d.Name, err)
+		}
+		c.Channels = append(c.Channels, conn)
+	}
+	return nil
+}
