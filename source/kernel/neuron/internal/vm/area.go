@@ -15,6 +15,14 @@ const (
 	Exec  Prot = 4
 )
 
+// normal adds Read to Write: an entry with W but not R is reserved (privileged specification 1.12, table 4.5).
+func (p Prot) normal() Prot {
+	if p&Write != 0 {
+		p |= Read
+	}
+	return p
+}
+
 // An Area is a range of addresses that are mapped alike.
 //
 // Without a file it is zeroed memory of the program's own. With one, Shared pages are the object's, and private ones are the

@@ -127,7 +127,7 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 		return 0, abi.ENOMEM
 	}
 	*a = Area{
-		Start: start, End: start + size, Prot: m.Prot, Shared: m.Shared && m.File != nil,
+		Start: start, End: start + size, Prot: m.Prot.normal(), Shared: m.Shared && m.File != nil,
 		MayWrite: m.MayWrite, MayExec: m.MayExec, File: m.File, Index: m.Index, Bytes: m.Bytes,
 	}
 	if a.File != nil {
@@ -200,6 +200,7 @@ func (s *Space) Munmap(start, size uint64) abi.Errno {
 
 // Protect changes what the program may do in the range. ENOMEM if part of it is not mapped, EACCES if an area forbids it.
 func (s *Space) Protect(start, size uint64, prot Prot) abi.Errno {
+	prot = prot.normal()
 	size = pageUp(size)
 	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
 		return abi.EINVAL

@@ -28,7 +28,7 @@ func leafPTE(p mem.Phys, prot Prot) pte {
 		e |= pteRead
 	}
 	if prot&Write != 0 {
-		e |= pteWrite | pteRead // W without R is reserved
+		e |= pteWrite
 	}
 	if prot&Exec != 0 {
 		e |= pteExec

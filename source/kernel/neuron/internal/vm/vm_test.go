@@ -1,0 +1,374 @@
+package vm
+
+import (
+	"bytes"
+	"testing"
+
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
+)
+
+const page = mem.PageSize
+
+// object is a file of whole pages outside the managed memory's counts, as the boot archive's are.
+type object struct {
+	file.Defaults
+	pages []mem.Phys
+	open  bool
+}
+
+func (o *object) Stat(st *abi.Stat) { st.Size = int64(len(o.pages)) * page }
+func (o *object) Close()            { o.open = false }
+func (o *object) Map(i uint64, write bool) (mem.Phys, abi.Errno) {
+	if i >= uint64(len(o.pages)) {
+		return 0, abi.EFAULT
+	}
+	mem.Ref(o.pages[i])
+	return o.pages[i], abi.OK
+}
+
+// setup gives a fresh kernel with n pages, and an address space.
+func setup(t *testing.T, n int) (*Space, *arch.Hart) {
+	t.Helper()
+	mem.InitHost(n, 4)
+	root, _ := mem.Alloc()
+	tableAt(root)[userHalf] = pteValid | pteGlobal
+	Init(root)
+	clear(spaces[:])
+	areasUsed, areasFree = 0, nil
+	for i := range spaces {
+		spaces[i].asid = uint16(i + 1)
+	}
+	s, err := NewSpace()
+	if err != abi.OK {
+		t.Fatal("NewSpace:", err)
+	}
+	return s, &arch.Hart{}
+}
+
+func newObject(t *testing.T, n int) (*object, *file.File) {
+	t.Helper()
+	o := &object{open: true}
+	for i := range n {
+		p, ok := mem.AllocContiguous(1) // like the archive's pages, these have no count
+		if !ok {
+			t.Fatal("no memory")
+		}
+		for j := range mem.Bytes(p) {
+			mem.Bytes(p)[j] = byte(i + 1)
+		}
+		o.pages = append(o.pages, p)
+	}
+	return o, file.New(o, abi.O_RDWR)
+}
+
+func mustMap(t *testing.T, s *Space, m Map) uint64 {
+	t.Helper()
+	va, err := s.Mmap(m)
+	if err != abi.OK {
+		t.Fatalf("Mmap(%+v): %d", m, err)
+	}
+	return va
+}
+
+var anonymous = Map{Size: 8 * page, Prot: Read | Write, MayWrite: true, MayExec: true}
+
+func TestAnonymousMemoryIsZeroAndLazy(t *testing.T) {
+	s, _ := setup(t, 64)
+	va := mustMap(t, s, anonymous)
+	if r, _, _ := s.Usage(); r != 0 {
+		t.Errorf("%d pages before the first touch, want 0", r)
+	}
+	b := []byte{1, 2, 3}
+	if n := s.Load(b, va+page-1); n != 3 || !bytes.Equal(b, []byte{0, 0, 0}) {
+		t.Errorf("Load across pages: %d, % x; want 3, zeros", n, b)
+	}
+	if n := s.Store(va+2*page-1, []byte{7, 8}); n != 2 {
+		t.Errorf("Store across pages: %d, want 2", n)
+	}
+	if s.Load(b[:2], va+2*page-1); b[0] != 7 || b[1] != 8 {
+		t.Errorf("read back % x, want 07 08", b[:2])
+	}
+	if r, _, _ := s.Usage(); r != 3 {
+		t.Errorf("%d pages, want 3", r)
+	}
+}
+
+func TestCopyStopsWhereMemoryEnds(t *testing.T) {
+	s, _ := setup(t, 64)
+	va := mustMap(t, s, Map{Size: page, Prot: Read | Write, MayWrite: true})
+	if n := s.Store(va+page-4, make([]byte, 10)); n != 4 {
+		t.Errorf("Store over the end: %d, want 4", n)
+	}
+	for _, bad := range []uint64{0, 1 << 38, 1 << 63, ^uint64(0), UserEnd} {
+		if n := s.Load(make([]byte, 8), bad); n != 0 {
+			t.Errorf("Load at %#x: %d, want 0", bad, n)
+		}
+	}
+}
+
+func TestProtection(t *testing.T) {
+	s, _ := setup(t, 64)
+	va := mustMap(t, s, anonymous)
+	s.Store(va, []byte{42})
+	if err := s.Protect(va, page, Read); err != abi.OK {
+		t.Fatal(err)
+	}
+	if f := s.Touch(va, Write); f != FaultAccess {
+		t.Errorf("write to read-only memory: %d, want FaultAccess", f)
+	}
+	if s.Store(va, []byte{1}) != 0 {
+		t.Error("the kernel wrote where the program may not")
+	}
+	if err := s.Protect(va, page, 0); err != abi.OK {
+		t.Fatal(err)
+	}
+	if s.Load(make([]byte, 1), va) != 0 {
+		t.Error("the kernel read where the program may not")
+	}
+	s.Protect(va, page, Read|Write)
+	b := []byte{0}
+	if s.Load(b, va); b[0] != 42 {
+		t.Errorf("contents %d after PROT_NONE and back, want 42", b[0])
+	}
+	if err := s.Protect(va, 9*page, Read); err != abi.ENOMEM {
+		t.Errorf("Protect over a hole: %d, want ENOMEM", err)
+	}
+}
+
+func TestDeviceWindowNeverExecutes(t *testing.T) {
+	s, _ := setup(t, 64)
+	o, f := newObject(t, 2)
+	va := mustMap(t, s, Map{Size: 2 * page, Prot: Read | Write, Shared: true, MayWrite: true, File: f})
+	if err := s.Protect(va, page, Read|Exec); err != abi.EACCES {
+		t.Errorf("Protect(exec): %d, want EACCES", err)
+	}
+	if f := s.Touch(va+2*page, Read); f != FaultMap {
+		t.Errorf("beyond the window: %d, want FaultMap", f)
+	}
+	f.Release()
+	if !o.open {
+		t.Error("closed while mapped")
+	}
+	s.Munmap(va, 2*page)
+	if o.open {
+		t.Error("open after the last mapping went")
+	}
+}
+
+func TestBeyondTheObjectIsABusError(t *testing.T) {
+	s, _ := setup(t, 64)
+	_, f := newObject(t, 1)
+	va := mustMap(t, s, Map{Size: 2 * page, Prot: Read, Shared: true, File: f})
+	if f := s.Touch(va+page, Read); f != FaultBus {
+		t.Errorf("%d, want FaultBus", f)
+	}
+}
+
+func TestPrivateFile(t *testing.T) {
+	s, _ := setup(t, 64)
+	o, f := newObject(t, 3)
+	const bytesOfFile = 2*page + 10
+	va := mustMap(t, s, Map{Size: 4 * page, Prot: Read | Write, MayWrite: true, File: f, Bytes: bytesOfFile})
+	b := make([]byte, 1)
+	if s.Load(b, va); b[0] != 1 {
+		t.Errorf("first page reads %d, want 1", b[0])
+	}
+	if r, shared, _ := s.Usage(); r != 0 || shared != 1 {
+		t.Errorf("own %d, shared %d after a read; want 0, 1", r, shared)
+	}
+	s.Store(va, []byte{99})
+	if mem.Bytes(o.pages[0])[0] != 1 {
+		t.Error("a private write reached the file")
+	}
+	if r, shared, _ := s.Usage(); r != 1 || shared != 0 {
+		t.Errorf("own %d, shared %d after a write; want 1, 0", r, shared)
+	}
+	tail := make([]byte, 12)
+	s.Load(tail, va+2*page)
+	want := append(bytes.Repeat([]byte{3}, 10), 0, 0)
+	if !bytes.Equal(tail, want) {
+		t.Errorf("the last page reads % x, want % x: nothing behind the file's end may show", tail, want)
+	}
+	if s.Load(b, va+3*page); b[0] != 0 {
+		t.Errorf("behind the file: %d, want 0", b[0])
+	}
+}
+
+func TestMunmapSplits(t *testing.T) {
+	s, _ := setup(t, 64)
+	va := mustMap(t, s, anonymous)
+	s.Store(va, make([]byte, 8*page))
+	before := mem.Available()
+	if err := s.Munmap(va+2*page, 3*page); err != abi.OK {
+		t.Fatal(err)
+	}
+	if got := mem.Available() - before; got != 3 {
+		t.Errorf("%d pages came back, want 3", got)
+	}
+	for i := range uint64(8) {
+		want := FaultNone
+		if i >= 2 && i < 5 {
+			want = FaultMap
+		}
+		if f := s.Touch(va+i*page, Read); f != want {
+			t.Errorf("page %d: %d, want %d", i, f, want)
+		}
+	}
+	// The hole is the only room of its size below the rest.
+	if again := mustMap(t, s, Map{Start: va + 2*page, Size: 3 * page, Prot: Read}); again != va+2*page {
+		t.Errorf("a wish that fits was not granted: %#x, want %#x", again, va+2*page)
+	}
+	if other := mustMap(t, s, Map{Start: va, Size: page, Prot: Read}); other == va {
+		t.Error("a wish replaced what was mapped")
+	}
+}
+
+func TestDiscardZeroes(t *testing.T) {
+	s, _ := setup(t, 64)
+	va := mustMap(t, s, anonymous)
+	s.Store(va, []byte{5})
+	s.Discard(va, page)
+	b := []byte{1}
+	if s.Load(b, va); b[0] != 0 {
+		t.Errorf("%d after Discard, want 0", b[0])
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	s, _ := setup(t, 24)
+	va := mustMap(t, s, Map{Size: 64 * page, Prot: Read | Write, MayWrite: true})
+	n := uint64(0)
+	for s.Touch(va+n*page, Write) == FaultNone {
+		n++
+	}
+	if f := s.Touch(va+n*page, Write); f != FaultMemory || n == 0 {
+		t.Errorf("fault %d after %d pages, want FaultMemory after some", f, n)
+	}
+}
+
+func TestReleaseGivesEverythingBack(t *testing.T) {
+	s, h := setup(t, 128)
+	before := mem.Available() + 1 // the root table
+	_, f := newObject(t, 2)
+	mustMap(t, s, Map{Size: 2 * page, Prot: Read, Shared: true, File: f})
+	f.Release()
+	for i := range uint64(5) {
+		va := mustMap(t, s, Map{Start: 0x1000_0000 + i<<31, Size: 3 * page, Prot: Read | Write, MayWrite: true})
+		s.Store(va, make([]byte, 3*page))
+	}
+	s.Activate(h)
+	s.Release(h)
+	if got := mem.Available(); got != before {
+		t.Errorf("%d pages free, want %d", got, before)
+	}
+	if h.Satp != satp(kernelRoot, 0) {
+		t.Error("the hart is still on the freed tables")
+	}
+}
+
+func TestBadRanges(t *testing.T) {
+	s, _ := setup(t, 64)
+	tests := []struct {
+		name string
+		m    Map
+		want abi.Errno
+	}{
+		{"empty", Map{Prot: Read}, abi.EINVAL},
+		{"size wraps", Map{Size: ^uint64(0), Prot: Read}, abi.EINVAL},
+		{"huge", Map{Size: 1 << 40, Prot: Read}, abi.ENOMEM},
+		{"fixed unaligned", Map{Start: 0x10001, Size: page, Fixed: true}, abi.EINVAL},
+		{"fixed at 0", Map{Start: 0, Size: page, Fixed: true}, abi.ENOMEM},
+		{"fixed in the kernel", Map{Start: 0xffffffc0_00000000, Size: page, Fixed: true}, abi.ENOMEM},
+		{"fixed over the end", Map{Start: UserEnd - page, Size: 2 * page, Fixed: true}, abi.ENOMEM},
+	}
+	for _, tt := range tests {
+		if _, err := s.Mmap(tt.m); err != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, err, tt.want)
+		}
+	}
+	for _, r := range [][2]uint64{{1, page}, {page, 0}, {UserEnd, page}, {0, ^uint64(0)}} {
+		if err := s.Munmap(r[0], r[1]); err != abi.EINVAL {
+			t.Errorf("Munmap(%#x, %#x): %d, want EINVAL", r[0], r[1], err)
+		}
+	}
+}
+
+// FuzzSpace compares a space with a plain map of pages under any sequence of operations.
+func FuzzSpace(f *testing.F) {
+	f.Add([]byte{0, 1, 4, 1, 2, 1, 2, 1, 4, 3, 1, 4})
+	f.Add([]byte{0, 0, 9, 2, 3, 2, 1, 4, 1, 0, 2, 8})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		s, h := setup(t, 256)
+		free := mem.Available() + 1
+		type state struct {
+			prot Prot
+			v    byte
+		}
+		model := map[uint64]*state{}
+		const base = 0x100_0000
+		for len(ops) >= 3 {
+			op, first, n := ops[0]%5, uint64(ops[1]%16), uint64(ops[2]%8)+1
+			ops = ops[3:]
+			va := base + first*page
+			each := func(f func(p uint64)) {
+				for p := first; p < first+n; p++ {
+					f(p)
+				}
+			}
+			switch op {
+			case 0:
+				mustMap(t, s, Map{Start: va, Size: n * page, Fixed: true, Prot: Read | Write, MayWrite: true, MayExec: true})
+				each(func(p uint64) { model[p] = &state{prot: Read | Write} })
+			case 1:
+				s.Munmap(va, n*page)
+				each(func(p uint64) { delete(model, p) })
+			case 2:
+				whole := true
+				each(func(p uint64) { whole = whole && model[p] != nil })
+				prot := Prot(n % 4)
+				if err := s.Protect(va, n*page, prot); (err == abi.OK) != whole {
+					t.Fatalf("Protect: %d, all mapped: %v", err, whole)
+				}
+				if whole {
+					each(func(p uint64) { model[p].prot = prot })
+				}
+			case 3:
+				s.Discard(va, n*page)
+				each(func(p uint64) {
+					if model[p] != nil {
+						model[p].v = 0
+					}
+				})
+			case 4:
+				each(func(p uint64) {
+					m := model[p]
+					ok := m != nil && m.prot&Write != 0
+					if got := s.Store(base+p*page, []byte{byte(n)}) == 1; got != ok {
+						t.Fatalf("store to page %d: %v, want %v", p, got, ok)
+					}
+					if ok {
+						m.v = byte(n)
+					}
+				})
+			}
+			for p := range uint64(24) {
+				m := model[p]
+				b := []byte{0xee}
+				ok := m != nil && m.prot&(Read|Write) != 0
+				if got := s.Load(b, base+p*page) == 1; got != ok {
+					t.Fatalf("load of page %d: %v, want %v", p, got, ok)
+				}
+				if ok && b[0] != m.v {
+					t.Fatalf("page %d reads %d, want %d", p, b[0], m.v)
+				}
+			}
+		}
+		s.Release(h)
+		if got := mem.Available(); got != free {
+			t.Fatalf("%d pages free at the end, want %d", got, free)
+		}
+	})
+}
