@@ -138,7 +138,7 @@ var kernelRoot mem.Phys
 func Init(root mem.Phys) {
 	kernelRoot = root
 	for i := range spaces {
-		spaces[i].asid = uint16(i + 1)
+		spaces[i] = Space{asid: uint16(i + 1)}
 	}
 }
 

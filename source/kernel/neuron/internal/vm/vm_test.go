@@ -36,11 +36,7 @@ func setup(t *testing.T, n int) (*Space, *arch.Hart) {
 	root, _ := mem.Alloc()
 	tableAt(root)[userHalf] = pteValid | pteGlobal
 	Init(root)
-	clear(spaces[:])
 	areasUsed, areasFree = 0, nil
-	for i := range spaces {
-		spaces[i].asid = uint16(i + 1)
-	}
 	s, err := NewSpace()
 	if err != abi.OK {
 		t.Fatal("NewSpace:", err)

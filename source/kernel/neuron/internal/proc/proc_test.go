@@ -1,0 +1,372 @@
+package proc
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/mem"
+	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/vm"
+	"nexus/source/kernel/neuron/internal/wait"
+)
+
+const heapBase = 0x100_0000
+
+// boot gives a fresh kernel with process 1, which has one thread and some memory.
+func boot(t *testing.T) (*Process, *Thread, *arch.Hart) {
+	t.Helper()
+	mem.InitHost(512, 4)
+	root, _ := mem.Alloc()
+	vm.Init(root)
+	clear(processes[:])
+	clear(threads[:])
+	clear(heap[:])
+	clear(futexes[:])
+	heapSize, lastID, hart = 0, 0, per{}
+	runQueue.first, runQueue.last = nil, nil
+	arch.Host.Time, arch.Host.PendingSet = 1000, 0
+	Console = func(*Process, string, uint64, uint64) {}
+	OnInitExit = func(int32) {}
+	Devices = func() {}
+	h := &arch.Hart{}
+	p, th := newProcess(t, nil, h)
+	return p, th, h
+}
+
+func newProcess(t *testing.T, parent *Process, h *arch.Hart) (*Process, *Thread) {
+	t.Helper()
+	p, err := NewProcess(parent)
+	if err != abi.OK {
+		t.Fatal("NewProcess:", err)
+	}
+	if p.Space, err = vm.NewSpace(); err != abi.OK {
+		t.Fatal("NewSpace:", err)
+	}
+	p.Space.Mmap(vm.Map{Start: heapBase, Size: 16 * mem.PageSize, Fixed: true, Prot: vm.Read | vm.Write, MayWrite: true})
+	th, err := NewThread(p, h)
+	if err != abi.OK {
+		t.Fatal("NewThread:", err)
+	}
+	th.X[arch.SP] = heapBase + 8*mem.PageSize
+	th.X[arch.PC] = 0x1000
+	th.Start()
+	return p, th
+}
+
+func result(t *Thread) int64 { return int64(t.X[arch.A0]) }
+
+func TestRoundRobin(t *testing.T) {
+	p, a, h := boot(t)
+	b, _ := NewThread(p, h)
+	b.Start()
+	c, _ := NewThread(p, h)
+	c.Start()
+	var order []*Thread
+	for range 6 {
+		order = append(order, threadOf(Schedule(h)))
+		arch.Host.Time += slice
+	}
+	if want := []*Thread{a, b, c, a, b, c}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want a b c a b c", order)
+	}
+}
+
+func TestSliceIsKeptWhileItLasts(t *testing.T) {
+	p, a, h := boot(t)
+	b, _ := NewThread(p, h)
+	b.Start()
+	Schedule(h)
+	arch.Host.Time += slice - 1
+	if got := threadOf(Schedule(h)); got != a {
+		t.Error("preempted before its slice ended")
+	}
+	if arch.Host.Alarm != arch.Host.Time+1 {
+		t.Errorf("alarm at %d, want the slice's end %d", arch.Host.Alarm, arch.Host.Time+1)
+	}
+	a.Yield()
+	if got := threadOf(Schedule(h)); got != b {
+		t.Error("did not yield")
+	}
+}
+
+func TestBlockedThreadMakesItsCallAgain(t *testing.T) {
+	_, a, h := boot(t)
+	Schedule(h)
+	var q wait.Queue
+	a.Block(&q, abi.EPOLLIN)
+	q.Notify(abi.EPOLLOUT)
+	if a.state != blocked {
+		t.Fatal("woken by an event it does not want")
+	}
+	q.Notify(abi.EPOLLIN)
+	if got := threadOf(Schedule(h)); got != a || a.X[arch.PC] != 0x1000 {
+		t.Error("not back on its ECALL")
+	}
+}
+
+func TestDeadlineIsKeptOverRetries(t *testing.T) {
+	_, a, h := boot(t)
+	Schedule(h)
+	var q wait.Queue
+	if a.Expired(1000) {
+		t.Fatal("expired at once")
+	}
+	want := a.deadline
+	a.Block(&q, abi.EPOLLIN)
+	arch.Host.Time += 3
+	q.Notify(abi.EPOLLIN)
+	Schedule(h)
+	if a.Expired(1000) || a.deadline != want {
+		t.Error("the deadline moved")
+	}
+	a.Block(&q, abi.EPOLLIN)
+	Schedule(h) // idles until the alarm
+	if !a.Expired(1000) || a.waiter.Waiting() {
+		t.Error("not woken by its deadline")
+	}
+	a.Return(0, abi.OK)
+	if a.Expired(1000) {
+		t.Error("an old deadline met a new call")
+	}
+}
+
+func TestTimersFireInOrder(t *testing.T) {
+	p, a, h := boot(t)
+	Schedule(h)
+	a.Sleep(arch.AlarmNever-1, abi.OK)
+	r := rand.New(rand.NewPCG(1, 2))
+	var sleepers []*Thread
+	for range 200 {
+		s, err := NewThread(p, h)
+		if err != abi.OK {
+			t.Fatal(err)
+		}
+		s.Sleep(arch.Host.Time+1+r.Uint64N(100000), abi.OK)
+		sleepers = append(sleepers, s)
+	}
+	for i := 0; i < len(sleepers); i += 3 {
+		sleepers[i].end() // leaves the heap from its middle
+	}
+	last := uint64(0)
+	for range len(sleepers) * 2 / 3 {
+		s := threadOf(Schedule(h))
+		if s.deadline < last || s.deadline > arch.Host.Time {
+			t.Fatalf("woke at %d, deadline %d, after %d", arch.Host.Time, s.deadline, last)
+		}
+		last = s.deadline
+		s.end()
+	}
+}
+
+func TestFutex(t *testing.T) {
+	p, a, h := boot(t)
+	key, _ := p.Space.Physical(heapBase)
+	other, _ := p.Space.Physical(heapBase + 4)
+	b, _ := NewThread(p, h)
+	b.Start()
+	Schedule(h)
+	a.WaitFutex(key, false, 0)
+	Schedule(h)
+	b.WaitFutex(key, true, arch.Host.Time+50)
+	if n := Wake(other, 10); n != 0 {
+		t.Errorf("woke %d of another word", n)
+	}
+	if n := Wake(key, 1); n != 1 || a.state != runnable || result(a) != 0 || a.X[arch.PC] != 0x1004 {
+		t.Errorf("woke %d; the first waiter: state %d, result %d, pc %#x", n, a.state, result(a), a.X[arch.PC])
+	}
+	Schedule(h)
+	arch.Host.Time += 60
+	Schedule(h)
+	if result(b) != -int64(abi.ETIMEDOUT) {
+		t.Errorf("result %d, want -ETIMEDOUT", result(b))
+	}
+	if n := Wake(key, 1); n != 0 {
+		t.Errorf("woke %d that had timed out", n)
+	}
+}
+
+func TestSignalFrameRoundTrip(t *testing.T) {
+	p, a, h := boot(t)
+	Schedule(h)
+	for i := range a.X {
+		if i != arch.SP && i != arch.PC {
+			a.X[i] = uint64(i) * 0x0101
+		}
+		a.F[i] = uint64(i) << 40
+	}
+	a.FCSR = 5
+	before := a.Context
+	p.SignalReturn = 0xabc
+	*p.Action(10) = Action{Handler: 0x4000, Mask: One(12)}
+	a.mask = One(3)
+	a.pending = One(10)
+	if !a.deliver() {
+		t.Fatal("did not survive a handled signal")
+	}
+	if a.X[arch.PC] != 0x4000 || a.X[arch.A0] != 10 || a.X[arch.RA] != 0xabc || a.X[arch.SP]%16 != 0 {
+		t.Errorf("handler entered with pc %#x a0 %d ra %#x sp %#x", a.X[arch.PC], a.X[arch.A0], a.X[arch.RA], a.X[arch.SP])
+	}
+	if a.mask != One(3)|One(10)|One(12) {
+		t.Errorf("mask %#x in the handler", a.mask)
+	}
+	if n, _ := user.LoadUint32(a.Memory(), a.X[arch.A1]); n != 10 {
+		t.Errorf("siginfo names signal %d, want 10", n)
+	}
+	a.SignalReturn()
+	if a.Context != before || a.mask != One(3) {
+		t.Error("registers or mask differ after the return")
+	}
+}
+
+func TestAlternateStack(t *testing.T) {
+	p, a, h := boot(t)
+	Schedule(h)
+	*p.Action(10) = Action{Handler: 0x4000, Flags: flagOnStack}
+	*a.Alternate() = Stack{Base: heapBase, Size: 2 * mem.PageSize}
+	a.pending = One(10)
+	a.deliver()
+	if !a.OnAlternate() {
+		t.Fatalf("sp %#x is not on the alternate stack", a.X[arch.SP])
+	}
+	sp := a.X[arch.SP]
+	a.mask = 0
+	a.pending = One(10)
+	a.deliver()
+	if a.X[arch.SP] >= sp {
+		t.Error("a nested handler started the alternate stack again")
+	}
+}
+
+func TestSignalWithoutHandlerEndsTheProcess(t *testing.T) {
+	_, _, h := boot(t)
+	c, ct := newProcess(t, Find(1), h)
+	ct.Signal(15)
+	c.Signal(SIGURG) // ignored by default
+	for range 3 {
+		Schedule(h)
+		arch.Host.Time += slice
+	}
+	if c.state != zombie || c.Status() != 15 {
+		t.Errorf("state %d, status %#x; want a zombie killed by 15", c.state, c.Status())
+	}
+}
+
+func TestNoRoomForAFrame(t *testing.T) {
+	_, _, h := boot(t)
+	c, ct := newProcess(t, Find(1), h)
+	*c.Action(10) = Action{Handler: 0x4000}
+	ct.X[arch.SP] = 64
+	ct.Signal(10)
+	for range 3 {
+		Schedule(h)
+		arch.Host.Time += slice
+	}
+	if c.Status() != SIGSEGV {
+		t.Errorf("status %#x, want killed by SIGSEGV", c.Status())
+	}
+}
+
+func TestInterruptedCalls(t *testing.T) {
+	tests := []struct {
+		name   string
+		number uint64
+		done   int
+		pc     uint64
+		result int64
+	}{
+		{"read restarts", 63, 0, 0x1000, 7},
+		{"epoll_pwait ends", 22, 0, 0x1004, -int64(abi.EINTR)},
+		{"a write that wrote", 64, 5, 0x1004, 5},
+	}
+	for _, tt := range tests {
+		p, a, h := boot(t)
+		*p.Action(10) = Action{Handler: 0x4000}
+		Schedule(h)
+		a.X[arch.A7], a.X[arch.A0], a.Done = tt.number, 7, tt.done
+		var q wait.Queue
+		a.Block(&q, abi.EPOLLIN)
+		a.Signal(10)
+		if a.X[arch.PC] != tt.pc || result(a) != tt.result || !q.Empty() {
+			t.Errorf("%s: pc %#x, a0 %d, queue empty %v; want %#x, %d", tt.name, a.X[arch.PC], result(a), q.Empty(), tt.pc, tt.result)
+		}
+	}
+}
+
+func TestSignalBeforeTheSleepIsNotLost(t *testing.T) {
+	p, a, h := boot(t)
+	*p.Action(10) = Action{Handler: 0x4000}
+	Schedule(h)
+	a.pending = One(10) // came while the call was running
+	a.X[arch.A7] = 98
+	a.WaitFutex(0x8000_0000, false, 0)
+	a.Interrupted()
+	if a.state == blocked {
+		t.Error("sleeps with a signal waiting")
+	}
+}
+
+func TestVforkParentWaits(t *testing.T) {
+	p, a, h := boot(t)
+	Schedule(h)
+	c, _ := NewProcess(p)
+	u, _ := a.Clone(c)
+	c.Space = p.Space.Ref()
+	u.Start()
+	a.Forks(c)
+	if got := threadOf(Schedule(h)); got != u || result(u) != 0 || u.X[arch.PC] != 0x1004 {
+		t.Fatal("the child does not run with result 0")
+	}
+	a.Signal(10) // must not wake the parent, whose memory the child uses
+	if a.state != blocked {
+		t.Fatal("the parent was interrupted in vfork")
+	}
+	a.pending = 0
+	u.Exit(3)
+	if a.state != runnable || result(a) != int64(c.ID) {
+		t.Errorf("the parent: state %d, result %d; want runnable, %d", a.state, result(a), c.ID)
+	}
+	got, err := a.Wait(-1, true)
+	if err != abi.OK || got != c || c.Status() != 3<<8 {
+		t.Errorf("Wait: %v, %d", got, err)
+	}
+	c.Reap()
+	if _, err := a.Wait(-1, true); err != abi.ECHILD {
+		t.Errorf("Wait without children: %d, want ECHILD", err)
+	}
+}
+
+func TestOrphansGoToInit(t *testing.T) {
+	first, a, h := boot(t)
+	mid, midThread := newProcess(t, first, h)
+	low, lowThread := newProcess(t, mid, h)
+	Schedule(h)
+	if _, err := a.Wait(low.ID, true); err != abi.ECHILD {
+		t.Errorf("a grandchild is no child: %d", err)
+	}
+	midThread.Exit(0)
+	lowThread.Exit(9)
+	for _, want := range []*Process{mid, low} {
+		if c, err := a.Wait(want.ID, true); c != want || err != abi.OK {
+			t.Errorf("Wait(%d): %v, %d", want.ID, c, err)
+		}
+	}
+}
+
+func TestTablesAreBounded(t *testing.T) {
+	p, _, h := boot(t)
+	n := 1
+	for ; n < MaxThreads+10; n++ {
+		if _, err := NewThread(p, h); err != abi.OK {
+			if err != abi.EAGAIN {
+				t.Errorf("error %d, want EAGAIN", err)
+			}
+			break
+		}
+	}
+	if n != MaxThreads {
+		t.Errorf("%d threads, want %d", n, MaxThreads)
+	}
+}
