@@ -40,8 +40,8 @@ func Check(attempts []Attempt) (refused int, err error) {
 }
 
 // Everywhere are the attempts that must fail in every service: devices by path
-// and through descriptors that are no directory, the namespaces of others, and
-// sockets below IP.
+// and through descriptors that are no directory, sockets below IP, the namespaces
+// of others, and signals to whoever is not a child.
 func Everywhere() []Attempt {
 	var all []Attempt
 	for _, path := range []string{
@@ -62,6 +62,7 @@ func Everywhere() []Attempt {
 			[]error{unix.EPERM, unix.ESOCKTNOSUPPORT, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT}},
 		Attempt{"enter a namespace through standard input", func() error { return unix.Setns(0, unix.CLONE_NEWNET) },
 			[]error{unix.EINVAL, unix.EPERM}},
+		Attempt{"signal process 1", func() error { return unix.Kill(1, 0) }, []error{unix.EPERM}},
 	)
 }
 
