@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"syscall"
@@ -62,6 +61,7 @@ func Ping(p Pinger, to netip.Addr) error {
 const (
 	pageBound = 5 * time.Second
 	pageBytes = 4 << 10
+	statusOK  = 200 // RFC 9110, 15.3.1; net/http would cost the program its start-up time
 )
 
 // Page fetches url and compares the body.
@@ -70,7 +70,7 @@ func Page(f Fetcher, url, want string) error {
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w: does its server run?", url, err)
 	}
-	if status != http.StatusOK || string(body) != want {
+	if status != statusOK || string(body) != want {
 		return fmt.Errorf("fetch %s: %w: status %d, %.40q, want 200, %q", url, ErrWrong, status, body, want)
 	}
 	return nil
