@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,12 +44,21 @@ func (r *Recorder) Len() int {
 	return len(r.frames)
 }
 
-// Frames describes what was recorded, in order; times are since start.
-func (r *Recorder) Frames(start time.Time) []Frame {
+// sorted is what was recorded, in the order of its times: a frame may have
+// waited in a socket while a later one was recorded.
+func (r *Recorder) sorted() []recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	frames := make([]Frame, len(r.frames))
-	for i, f := range r.frames {
+	s := slices.Clone(r.frames)
+	slices.SortStableFunc(s, func(a, b recorded) int { return a.at.Compare(b.at) })
+	return s
+}
+
+// Frames describes what was recorded, in order; times are since start.
+func (r *Recorder) Frames(start time.Time) []Frame {
+	all := r.sorted()
+	frames := make([]Frame, len(all))
+	for i, f := range all {
 		frames[i] = describe(f.at.Sub(start), f.raw)
 	}
 	return frames
@@ -56,8 +66,6 @@ func (r *Recorder) Frames(start time.Time) []Frame {
 
 // WriteFile writes what was recorded as a pcap file with nanoseconds.
 func (r *Recorder) WriteFile(path string) (err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
@@ -72,7 +80,7 @@ func (r *Recorder) WriteFile(path string) (err error) {
 	if err := out.WriteFileHeader(65536, layers.LinkTypeEthernet); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
-	for _, r := range r.frames {
+	for _, r := range r.sorted() {
 		info := gopacket.CaptureInfo{Timestamp: r.at, CaptureLength: len(r.raw), Length: len(r.raw)}
 		if err := out.WritePacket(info, r.raw); err != nil {
 			return fmt.Errorf("capture: %w", err)

@@ -38,6 +38,7 @@ type Config struct {
 	DTB     string // compiled device tree; "" is QEMU's own
 	Append  string // kernel command line
 	NIC     NIC
+	Stdin   *os.File // what is typed on the console; nil is nothing
 
 	Deterministic bool          // fixed random seed and a clock that starts at Epoch
 	Icount        bool          // count instructions: time is what the guest executed

@@ -62,6 +62,9 @@ func Start(ctx context.Context, cfg Config, sink func(Line)) (*Machine, error) {
 	m.cmd.WaitDelay = killGrace
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	m.cmd.Stderr = m.stderr
+	if cfg.Stdin != nil {
+		m.cmd.Stdin = cfg.Stdin
+	}
 	if cfg.NIC.File != nil {
 		m.cmd.ExtraFiles = []*os.File{cfg.NIC.File}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ type Link struct {
 	file   *os.File
 	raw    fdCaller
 	record Record
+	closed atomic.Bool
 	frame.Watchers
 }
 
@@ -79,7 +81,7 @@ func (l *Link) Run() error {
 			return err != unix.EAGAIN && err != unix.EINTR
 		})
 		if waitErr != nil {
-			if errors.Is(waitErr, os.ErrClosed) {
+			if l.closed.Load() {
 				return nil
 			}
 			return fmt.Errorf("tap: read: %w", waitErr)
@@ -117,6 +119,8 @@ func stamp(oob []byte) time.Time {
 
 // Send puts one frame on the wire as if the host's stack had sent it.
 func (l *Link) Send(raw []byte) error {
+	// A packet socket is not shown what it sent itself.
+	l.record(time.Now(), raw)
 	var err error
 	waitErr := l.raw.Write(func(fd uintptr) bool {
 		err = unix.Sendto(int(fd), raw, 0, &unix.SockaddrLinklayer{Ifindex: l.index})
@@ -132,7 +136,10 @@ func (l *Link) Send(raw []byte) error {
 }
 
 // Close ends the link; Run returns.
-func (l *Link) Close() error { return l.file.Close() }
+func (l *Link) Close() error {
+	l.closed.Store(true)
+	return l.file.Close()
+}
 
 // Sockets opens the kernel's sockets at the host's address.
 type Sockets struct{}

@@ -94,9 +94,10 @@ func (l *Link) Run() error {
 	}
 }
 
-// ended turns the ways a closed stream shows itself into nil.
+// ended turns the ways a closed stream shows itself into nil. QEMU may end in the
+// middle of a frame.
 func ended(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
 		return nil
 	}
 	return fmt.Errorf("wire: read: %w", err)

@@ -1,0 +1,432 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cavaliergopher/cpio"
+
+	"nexus/tools/nx/internal/boot"
+	"nexus/tools/nx/internal/tap"
+)
+
+// The test program plays three parts: the tests, nx, and QEMU.
+func TestMain(m *testing.M) {
+	switch os.Getenv("NX_TEST_ROLE") {
+	case "qemu":
+		os.Exit(fakeQEMU(os.Args[1:]))
+	case "nx":
+		tap.Probe()
+		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// bench is a folder with all that nx boot needs, and a fake QEMU.
+type bench struct {
+	dir string
+	env []string
+}
+
+func newBench(t *testing.T, scenario string) *bench {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{dir: t.TempDir(), env: append(os.Environ(), "NX_TEST_ROLE=nx")}
+	b.script(t, "qemu", "NX_TEST_ROLE=qemu exec "+self+` "$@"`)
+	for name, text := range map[string]string{"kernel": scenario, "dtb": "tree"} {
+		if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeArchive(t, b.path("archive"))
+	return b
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *bench) script(t *testing.T, name, body string) {
+	t.Helper()
+	if err := os.WriteFile(b.path(name), []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeArchive(t *testing.T, path string) {
+	t.Helper()
+	var buf bytes.Buffer
+	w := cpio.NewWriter(&buf)
+	const text = "hello"
+	err := errors.Join(
+		w.WriteHeader(&cpio.Header{Name: "pkg/fixtures/hello.txt", Mode: cpio.TypeReg | 0o644, Size: int64(len(text))}),
+		func() error { _, err := w.Write([]byte(text)); return err }(),
+		w.Close(),
+		os.WriteFile(path, buf.Bytes(), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// boot is the nx command that boots on this bench.
+func (b *bench) boot(args ...string) *exec.Cmd {
+	self, _ := os.Executable()
+	cmd := exec.Command(self, append([]string{
+		"boot", "--qemu", b.path("qemu"), "--kernel", b.path("kernel"), "--archive", b.path("archive"),
+		"--dtb", b.path("dtb"), "--contract", "../../../../tests/contract/markers.json", "--timeout", "20s",
+	}, args...)...)
+	cmd.Env = b.env
+	return cmd
+}
+
+// run runs a command to its end and gives its status and all its output.
+func run(t *testing.T, cmd *exec.Cmd) (status int, out string) {
+	t.Helper()
+	data, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(data)
+}
+
+// nics are the back ends that this machine has; a TAP that cannot be had is
+// said once.
+func nics(t *testing.T) []string {
+	t.Helper()
+	if err := usable(t); err != nil {
+		t.Logf("not on a TAP: %v", err)
+		return []string{boot.NICWire}
+	}
+	return []string{boot.NICWire, boot.NICTap}
+}
+
+// usable asks nx itself whether it can have a TAP.
+func usable(t *testing.T) error {
+	t.Helper()
+	self, _ := os.Executable()
+	cmd := exec.Command(self, "tap", "--", "/bin/true")
+	cmd.Env = append(os.Environ(), "NX_TEST_ROLE=nx")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+func TestProvenOnEveryBackend(t *testing.T) {
+	for _, nic := range nics(t) {
+		t.Run(nic, func(t *testing.T) {
+			b := newBench(t, "good")
+			status, out := run(t, b.boot("--nic", nic, "--pcap", b.path("pcap"), "--record", b.path("report")))
+			if status != exitDone || !strings.Contains(out, "nexus: boot proven: 20 markers, 16 with evidence, ") {
+				t.Fatalf("status %d:\n%s", status, out)
+			}
+			if strings.Contains(out, "OpenSBI") {
+				t.Error("the firmware's lines are shown")
+			}
+
+			// The record is judged the same again, and not without its capture.
+			self, _ := os.Executable()
+			again := []string{"prove", b.path("report"), "--archive", b.path("archive"), "--contract", "../../../../tests/contract/markers.json"}
+			for _, tc := range []struct {
+				args   []string
+				status int
+			}{
+				{append(again, "--pcap", b.path("pcap")), exitDone},
+				{again, exitUnproven},
+				{append(again, "--pcap", b.path("nowhere")), exitFailed},
+			} {
+				cmd := exec.Command(self, tc.args...)
+				cmd.Env = b.env
+				if status, out := run(t, cmd); status != tc.status {
+					t.Errorf("%q: status %d, want %d:\n%s", tc.args, status, tc.status, out)
+				}
+			}
+		})
+	}
+}
+
+func TestReport(t *testing.T) {
+	b := newBench(t, "good")
+	out, err := b.boot("--nic", "wire", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r boot.Report
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatal(err)
+	}
+	if !r.Verdict.Proven || r.NIC != "wire" || r.QEMU != "8.1" || r.Exit != 0 || len(r.Host) != 3 || r.Frames < 10 || len(r.Console) < len(fullConsole) {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestStay(t *testing.T) {
+	b := newBench(t, "good")
+	cmd := b.boot("--nic", "wire", "--stay")
+	out := startUntil(t, cmd, "staying up")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+}
+
+func TestNotProven(t *testing.T) {
+	for _, tc := range []struct {
+		scenario string
+		args     []string
+		status   int
+		says     []string
+	}{
+		{"liar", nil, exitUnproven, []string{"has no evidence", "boot NOT proven"}},
+		{"mute", nil, exitUnproven, []string{"the host asked the guest (udp): no answer", "marker echod-udp has no evidence"}},
+		{"panic", nil, exitUnproven, []string{"! neuron: fatal: test", "forbidden line", "the machine was stopped after"}},
+		{"failed", nil, exitUnproven, []string{"QEMU ended with status 1", "marker virtionetd-ready of virtionetd is missing"}},
+		{"silent", []string{"--timeout", "1s"}, exitUnproven, []string{"stopped after 1s, its time bound", "OpenSBI v0 (fake)"}},
+		{"flood", []string{"--timeout", "3s"}, exitUnproven, []string{"stopped after 3s, its time bound"}},
+		{"no-bios", nil, exitUnproven, []string{"QEMU said:", "apt-get install opensbi"}},
+		{"garbage", nil, exitUnproven, []string{"warning: wire: invalid frame length"}},
+		{"good", []string{"--nic", "none"}, exitUnproven, []string{"network card on none", "FAILED"}},
+		{"good", []string{"--net", "dhcp"}, exitUnproven, []string{"dhcp.discover from the guest, then dhcp.offer from the host"}},
+		{"good", []string{"--profile", "default"}, exitUnproven, []string{"marker profile-deterministic does not belong"}},
+	} {
+		t.Run(tc.scenario+strings.Join(tc.args, ""), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, tc.scenario)
+			status, out := run(t, b.boot(append([]string{"--nic", "wire"}, tc.args...)...))
+			if status != tc.status {
+				t.Errorf("status %d, want %d", status, tc.status)
+			}
+			for _, s := range tc.says {
+				if !strings.Contains(out, s) {
+					t.Errorf("does not say %q", s)
+				}
+			}
+			if t.Failed() {
+				t.Log(last(out, 3000))
+			}
+		})
+	}
+}
+
+func last(s string, n int) string { return s[max(0, len(s)-n):] }
+
+func TestCannotRun(t *testing.T) {
+	old := newBench(t, "good")
+	old.script(t, "old-qemu", "echo QEMU emulator version 7.0.0")
+	old.script(t, "odd-qemu", "echo hello")
+	old.script(t, "dead-qemu", "exit 3")
+	for name, tc := range map[string]struct {
+		args []string
+		says string
+	}{
+		"QEMU missing":       {[]string{"--qemu", "no-such-qemu"}, "apt-get install qemu-system-misc opensbi"},
+		"QEMU too old":       {[]string{"--qemu", old.path("old-qemu")}, "is QEMU 7.0: too old, 7.2 or newer is needed"},
+		"not QEMU":           {[]string{"--qemu", old.path("odd-qemu")}, `no version in "hello"`},
+		"QEMU broken":        {[]string{"--qemu", old.path("dead-qemu")}, "--version failed: exit status 3"},
+		"no kernel":          {[]string{"--kernel", "nowhere"}, "kernel image cannot be read: stat nowhere: no such file or directory; run `make build`"},
+		"no archive":         {[]string{"--archive", old.dir}, "boot archive cannot be read: is not a regular file; run `make build`"},
+		"no device tree":     {[]string{"--dtb", "nowhere"}, "device tree cannot be read"},
+		"no contract":        {[]string{"--contract", "nowhere"}, "contract: open nowhere"},
+		"a wrong contract":   {[]string{"--contract", old.path("kernel")}, "contract: invalid"},
+		"no such nic":        {[]string{"--nic", "vsock"}, "auto, tap, wire, none"},
+		"no such net":        {[]string{"--net", "slirp"}, "stub, static, dhcp"},
+		"no such profile":    {[]string{"--profile", "fast"}, "deterministic, default"},
+		"no time":            {[]string{"--timeout", "0s"}, "--timeout must be positive"},
+		"icount, other seed": {[]string{"--icount", "--profile", "default"}, "--icount needs --profile deterministic"},
+		"no such flag":       {[]string{"--fast"}, "unknown flag"},
+		"an argument":        {[]string{"now"}, "unknown command"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out := run(t, old.boot(append([]string{"--nic", "wire"}, tc.args...)...))
+			if status != exitFailed || !strings.Contains(out, tc.says) || strings.Count(out, "\n") != 1 {
+				t.Errorf("status %d, want one line with %q:\n%s", status, tc.says, out)
+			}
+		})
+	}
+}
+
+// Without the TAP's device nothing is asked of the user: auto goes on with the
+// wire and says why.
+func TestTAPNotPermitted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("dropping privileges needs root; as a user TestProvenOnEveryBackend meets the same refusal")
+	}
+	b := newBench(t, "good")
+	if err := os.Chmod(b.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	self, _ := os.Executable()
+	for dir := filepath.Dir(self); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir := b.dir; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	contract, err := os.ReadFile("../../../../tests/contract/markers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.path("markers.json"), contract, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	nobody := func(args ...string) *exec.Cmd {
+		cmd := b.boot(append(args, "--contract", b.path("markers.json"))...)
+		cmd.Dir = b.dir
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return cmd
+	}
+	status, out := run(t, nobody())
+	if status != exitDone || !strings.Contains(out, "network card on wire (no TAP: open /dev/net/tun: permission denied)") {
+		t.Errorf("auto: status %d:\n%s", status, out)
+	}
+	status, out = run(t, nobody("--nic", "tap"))
+	if status != exitFailed || !strings.Contains(out, "nx: no TAP: open /dev/net/tun: permission denied; run as root or with access to /dev/net/tun, or use --nic wire") {
+		t.Errorf("tap: status %d:\n%s", status, out)
+	}
+}
+
+// However nx ends, QEMU ends too, and no interface of the machine was touched.
+func TestNothingLeftBehind(t *testing.T) {
+	for _, nic := range nics(t) {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+			t.Run(fmt.Sprintf("%s/%v", nic, sig), func(t *testing.T) {
+				before := interfaces(t)
+				b := newBench(t, "good")
+				b.env = append(b.env, "NX_TEST_PIDFILE="+b.path("pid"))
+				cmd := b.boot("--nic", nic, "--stay")
+				startUntil(t, cmd, "staying up")
+				text, err := os.ReadFile(b.path("pid"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				// Holding the process open, its end cannot be missed and its
+				// number cannot be taken by another.
+				guest, err := os.FindProcess(pid)
+				if err != nil {
+					t.Fatal(err)
+				}
+				namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+				if err != nil {
+					t.Fatal(err)
+				}
+
+				if err := cmd.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				_ = cmd.Wait() // killed, or interrupted: either is as it should be
+				if !gone(guest, 10*time.Second) {
+					t.Error("QEMU lives on")
+					_ = guest.Kill()
+				}
+				if nic == boot.NICTap {
+					if user := namespaceUser(t, namespace); user != "" {
+						t.Errorf("the network namespace lives on in %s", user)
+					}
+				}
+				if after := interfaces(t); after != before {
+					t.Errorf("interfaces: %s before, %s after", before, after)
+				}
+			})
+		}
+	}
+}
+
+// gone waits until the process has ended. It is no child of this one, so its
+// end is polled for.
+func gone(p *os.Process, bound time.Duration) bool {
+	deadline := time.Now().Add(bound)
+	for time.Now().Before(deadline) {
+		if err := p.Signal(syscall.Signal(0)); err != nil {
+			return true
+		}
+		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid)); err != nil || bytes.Contains(state, []byte(") Z ")) {
+			return true
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false
+}
+
+// namespaceUser names a process that is in the network namespace.
+func namespaceUser(t *testing.T, namespace string) string {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if ns, err := os.Readlink(link); err == nil && ns == namespace {
+			return link
+		}
+	}
+	return ""
+}
+
+func interfaces(t *testing.T) string {
+	t.Helper()
+	names, err := filepath.Glob("/sys/class/net/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(names, " ")
+}
+
+// watched is an output that tells when a text has been written to it.
+type watched struct {
+	all  bytes.Buffer
+	text string
+	seen chan struct{}
+}
+
+func (w *watched) String() string { return w.all.String() }
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.all.Write(p)
+	if w.seen != nil && strings.Contains(w.String(), w.text) {
+		close(w.seen)
+		w.seen = nil
+	}
+	return n, err
+}
+
+// startUntil starts cmd and waits until it printed text.
+func startUntil(t *testing.T, cmd *exec.Cmd, text string) *watched {
+	t.Helper()
+	seen := make(chan struct{})
+	out := &watched{text: text, seen: seen}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	select {
+	case <-seen:
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		t.Fatalf("never said %q:\n%s", text, out.String())
+	}
+	return out
+}
