@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 
 	"nexus/source/api/pkgapi"
 	"nexus/source/libs/channel"
@@ -12,17 +13,19 @@ import (
 	"nexus/source/services/packagefsd/store"
 )
 
-// directory is where the boot archive has the packages.
-const directory = "/pkg"
+var directory = flag.String("directory", "/pkg", "serve the packages in this `directory`")
 
-func main() { svc.Fail(serve()) }
+func main() {
+	flag.Parse()
+	svc.Fail(serve())
+}
 
 func serve() error {
 	self, err := svc.Open()
 	if err != nil {
 		return err
 	}
-	files, err := store.Open(directory)
+	files, err := store.Open(*directory)
 	if err != nil {
 		return svc.Permanent(err)
 	}
