@@ -12,12 +12,15 @@ const recvFlags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_
 //
 // It returns the number of bytes in b and the flags of the message: MSG_TRUNC if a packet was longer than b (with MSG_TRUNC
 // among flags the number is then the packet's), MSG_CTRUNC if there were descriptors but r is nil. The descriptors' references are
-// put in r, which comes empty.
+// put in r, which comes empty. b may be nil.
 //
 // 0 bytes is the end of a connection. EAGAIN if there is nothing; ECONNRESET once if the peer closed with unread data.
 func (s *Socket) Recv(b *user.Buffer, header []byte, r *Rights, flags int) (n, msg int, err abi.Errno) {
 	if flags&^recvFlags != 0 {
 		return 0, 0, abi.EOPNOTSUPP
+	}
+	if b == nil {
+		b = &nothing
 	}
 	full := !s.peerWritable()
 	if s.kind == Stream {

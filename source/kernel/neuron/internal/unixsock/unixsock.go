@@ -136,6 +136,9 @@ func (s *Socket) TakeError() abi.Errno {
 	return err
 }
 
+// Waiting is the number of packets that wait at s, or of pieces of a stream.
+func (s *Socket) Waiting() int { return int(s.in.frames) }
+
 // all is told when waiters have to look at everything again.
 const all = abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLRDHUP | abi.EPOLLERR | abi.EPOLLHUP
 
