@@ -4,7 +4,38 @@
 // A manifest is JSON, read strictly: an unknown field, a name used twice or a
 // channel with one end is an error that names the line, because a right that is
 // granted by mistake is a hole and one that is missing is a boot that hangs.
-// docs/architecture/09-nexus-init.md describes every field.
+//
+// The fields at the top:
+//
+//	net       how virt0 gets its address: stub (unless stated), dhcp or static
+//	address   of static, with its prefix length
+//	gateway   of static
+//	stay      true: serve on after the last service is ready
+//	services  in the order of their start
+//
+// Of a service:
+//
+//	name         [a-z0-9-]+, as the console names it
+//	program      absolute path in the boot archive
+//	arguments    after the program's name
+//	environment  "NAME=VALUE"; LISTEN_ and NEXUS_ are nexus-init's own
+//	settings     "net": it is told NEXUS_NET, and NEXUS_ADDR and NEXUS_GW if static
+//	namespace    the socket namespace it runs in; without it, it has no sockets of IP
+//	ready        notify: it says so; exit: it ends with status 0
+//	timeoutMs    until then
+//	descriptors  its rights, from descriptor 3 on; notify is added behind them
+//
+// Of a descriptor its name, and exactly one of:
+//
+//	window   register window of a device-tree node
+//	irq      interrupt of a device-tree node
+//	dma      so many bytes of DMA memory, a multiple of 4096
+//	serve    serving end of a channel
+//	connect  other end of a channel
+//	sockets  serving end of a socket namespace
+//
+// Each of these but dma has one holder. Whoever serves starts before whoever
+// uses it.
 package manifest
 
 import (

@@ -220,6 +220,9 @@ func (b *boot) reportMemory() error {
 
 // nameOf returns the manifest's name of a process, or the kernel's.
 func (b *boot) nameOf(u usage) string {
+	if u.pid == 1 {
+		return "nexus-init"
+	}
 	for _, c := range b.children {
 		if c.pid == u.pid {
 			return c.service.Name

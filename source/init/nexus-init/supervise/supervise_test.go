@@ -153,7 +153,7 @@ func bootWith(t *testing.T, line, top string, services ...string) result {
 
 	r := result{devices: &devicetest.Directory{
 		Nodes:     []string{"nic"},
-		Processes: func() string { return "1 0 nexus-init rss=900 shared=800 tables=20 cpu=1000\n" },
+		Processes: func() string { return "1 0 init rss=900 shared=800 tables=20 cpu=1000\n" },
 	}}
 	expired := make(chan time.Time)
 	r.err = Run(Config{
