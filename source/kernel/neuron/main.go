@@ -38,7 +38,7 @@ var (
 )
 
 var (
-	hart    arch.Hart
+	hart    proc.Hart
 	tree    fdt.Tree
 	machine Machine
 )
@@ -51,9 +51,9 @@ func entry()
 // boot runs once, on the boot hart, with paging on and interrupts off.
 func boot(hartID, treeAt, root uint64) {
 	arch.OnFatal = fatal
-	hart = arch.Hart{ID: hartID, Trap: trap, Alarm: 0}
+	hart.ID, hart.Trap = hartID, trap
 	hart.Stack, hart.G = stackAndG()
-	arch.SetTrapVector(&hart)
+	arch.SetTrapVector(&hart.Hart)
 
 	bytes := treeBytes(mem.Phys(treeAt))
 	code := tree.Open(bytes)
@@ -96,7 +96,7 @@ func boot(hartID, treeAt, root uint64) {
 	startInit()
 	arch.EnableInterrupts()
 	proc.BigLock.Acquire()
-	c := proc.Schedule(&hart)
+	c := proc.Schedule(&hart.Hart)
 	proc.BigLock.Release()
 	arch.Resume(c)
 }
@@ -171,7 +171,7 @@ func startInit() {
 		stop2("init: ", "the boot archive has no executable /init")
 	}
 	p, _ := proc.NewProcess(nil)
-	t, _ := proc.NewThread(p, &hart)
+	t, _ := proc.NewThread(p, &hart.Hart)
 	tty := file.New(&console.Console, abi.O_RDWR)
 	for range 3 {
 		p.Files.Install(tty.Ref(), 0, false)

@@ -25,13 +25,13 @@ func boot(t *testing.T) (*Process, *Thread, *arch.Hart) {
 	clear(threads[:])
 	clear(heap[:])
 	clear(futexes[:])
-	heapSize, lastID, hart = 0, 0, per{}
+	heapSize, lastID = 0, 0
 	runQueue.first, runQueue.last = nil, nil
 	arch.Host.Time, arch.Host.PendingSet = 1000, 0
 	Console = func(*Process, string, uint64, uint64) {}
 	OnInitExit = func(int32) {}
 	Devices = func() {}
-	h := &arch.Hart{}
+	h := &new(Hart).Hart
 	p, th := newProcess(t, nil, h)
 	return p, th, h
 }

@@ -10,15 +10,14 @@ var BigLock arch.Lock
 // slice is how long a thread runs while others are waiting, in ticks: 10 ms.
 var slice uint64 = 100_000
 
-// per is what the scheduler knows of a hart. One hart for now; a second one has its own.
-type per struct {
+// A Hart is a hart with what the scheduler knows of it. Its arch.Hart comes first: that is what traps and threads point at.
+type Hart struct {
+	arch.Hart
 	current  *Thread
 	started  uint64 // tick at which current was charged last
 	sliceEnd uint64
 	yield    bool
 }
-
-var hart per
 
 var runQueue struct{ first, last *Thread }
 
@@ -59,7 +58,7 @@ func (t *Thread) unqueue() {
 }
 
 // Yield lets the others run before t goes on.
-func (t *Thread) Yield() { hart.yield = true }
+func (t *Thread) Yield() { hartOf(t.Hart).yield = true }
 
 // Current is the thread whose registers a trap delivered.
 func Current(c *arch.Context) *Thread { return threadOf(c) }
@@ -69,22 +68,23 @@ var Devices func()
 
 // Schedule is the end of every trap: it handles what became due, picks who goes on, and returns its registers with its
 // address space, floating-point registers and alarm in force.
-func Schedule(h *arch.Hart) *arch.Context {
+func Schedule(ah *arch.Hart) *arch.Context {
+	h := hartOf(ah)
 	now := arch.ReadTime()
-	if c := hart.current; c != nil {
-		c.Process.charge(now - hart.started)
+	if c := h.current; c != nil {
+		c.Process.charge(now - h.started)
 	}
 	for {
 		expire(now)
-		t := pick(now)
+		t := h.pick(now)
 		if t == nil {
-			now = idle(h)
+			now = h.idle()
 			continue
 		}
 		if !t.deliver() {
 			continue // it did not survive its signals
 		}
-		enter(h, t, now)
+		h.enter(t, now)
 		return &t.Context
 	}
 }
@@ -92,31 +92,31 @@ func Schedule(h *arch.Hart) *arch.Context {
 func (p *Process) charge(ticks uint64) { p.cpu += ticks }
 
 // pick takes the thread that goes on: the current one while its slice lasts, else the first of the queue.
-func pick(now uint64) *Thread {
-	c := hart.current
+func (h *Hart) pick(now uint64) *Thread {
+	c := h.current
 	if c != nil && c.state == running {
-		if runQueue.first == nil || !hart.yield && now < hart.sliceEnd {
-			hart.yield = false
+		if runQueue.first == nil || !h.yield && now < h.sliceEnd {
+			h.yield = false
 			return c
 		}
 		c.state = runnable
 		c.queue()
 	}
-	hart.yield = false
+	h.yield = false
 	t := runQueue.first
-	hart.current = t
+	h.current = t
 	if t == nil {
 		return nil
 	}
 	t.unqueue()
 	t.state = running
-	hart.sliceEnd = now + slice
+	h.sliceEnd = now + slice
 	return t
 }
 
 // idle sleeps until something is due and returns the time. The address space stays: most often its thread is next.
-func idle(h *arch.Hart) (now uint64) {
-	alarm(h, false)
+func (h *Hart) idle() (now uint64) {
+	h.alarm(false)
 	for {
 		pending := arch.Pending()
 		if pending&arch.PendingExternal != 0 {
@@ -133,13 +133,13 @@ func idle(h *arch.Hart) (now uint64) {
 }
 
 // alarm sets the timer to what is due next.
-func alarm(h *arch.Hart, sliced bool) {
+func (h *Hart) alarm(sliced bool) {
 	at := uint64(arch.AlarmNever)
 	if heapSize > 0 {
 		at = heap[0].deadline
 	}
 	if sliced {
-		at = min(at, hart.sliceEnd)
+		at = min(at, h.sliceEnd)
 	}
 	if h.Alarm != at {
 		h.Alarm = at
@@ -147,8 +147,9 @@ func alarm(h *arch.Hart, sliced bool) {
 	}
 }
 
-func enter(h *arch.Hart, t *Thread, now uint64) {
-	t.Process.Space.Activate(h)
+// enter puts t's address space, floating-point registers and alarm in force.
+func (h *Hart) enter(t *Thread, now uint64) {
+	t.Process.Space.Activate(&h.Hart)
 	if h.Floating != &t.Context {
 		if h.Floating != nil {
 			arch.SaveFloat(h.Floating)
@@ -156,6 +157,6 @@ func enter(h *arch.Hart, t *Thread, now uint64) {
 		arch.LoadFloat(&t.Context)
 		h.Floating = &t.Context
 	}
-	hart.started = now
-	alarm(h, runQueue.first != nil)
+	h.started = now
+	h.alarm(runQueue.first != nil)
 }

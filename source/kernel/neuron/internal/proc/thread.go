@@ -139,9 +139,9 @@ func (t *Thread) end() {
 	if t.Hart.Floating == &t.Context {
 		t.Hart.Floating = nil
 	}
-	if hart.current == t {
-		t.Process.charge(arch.ReadTime() - hart.started)
-		hart.current = nil
+	if h := hartOf(t.Hart); h.current == t {
+		t.Process.charge(arch.ReadTime() - h.started)
+		h.current = nil
 	}
 	t.Process.threads--
 	t.state = dead
