@@ -93,6 +93,12 @@ func (s *Socket) lookup(level, name int) (int, bool) {
 	return 0, false
 }
 
+// HasOption reports whether the socket has an option that can be set.
+func (s *Socket) HasOption(level, name int) bool {
+	_, ok := s.lookup(level, name)
+	return ok
+}
+
 // SetOption is setsockopt with an int. ENOPROTOOPT for an option that would do nothing, EINVAL for a value out of range. The
 // queue is as request has it.
 func (s *Socket) SetOption(level, name, value int) (*wait.Queue, abi.Errno) {

@@ -7,8 +7,8 @@ import (
 	"nexus/source/libs/sockns"
 )
 
-// Bounds of operations that wait for the server, in nanoseconds. The caller cancels a request and Expire a connect, which
-// ends with ETIMEDOUT.
+// Bounds of operations that wait for the server, in nanoseconds: who waits longer cancels the operation and gives ETIMEDOUT.
+// Where nobody waits, Expire does so.
 const (
 	RequestTimeout = 10_000_000_000
 	ConnectTimeout = 130_000_000_000
@@ -56,10 +56,14 @@ func (s *Socket) tell(rec *sockns.Record) (*wait.Queue, abi.Errno) {
 	return s.namespace.post(rec, nil)
 }
 
-// Cancel ends the wait for an answer to bind, listen, or the connect of a datagram socket; one that comes later is dropped.
+// Cancel ends the wait for an answer; one that comes later is dropped.
 func (s *Socket) Cancel() {
-	if s.state != connecting {
-		s.seq, s.op = 0, 0
+	if s.seq == 0 {
+		return
+	}
+	s.seq, s.op = 0, 0
+	if s.state == connecting {
+		s.state = idle
 	}
 }
 

@@ -3,9 +3,11 @@ package syscall
 import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/inet"
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/unixsock"
 	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/libs/sockns"
 )
 
 // A message is what sendmsg and recvmsg are about: struct msghdr of riscv64, 56 bytes.
@@ -125,64 +127,124 @@ func (m *message) storeRights(t *proc.Thread, r *unixsock.Rights) (flags int) {
 	return flags
 }
 
-// send sends m on f.
+// target is the address of m: nil if there is none.
+func (m *message) target(t *proc.Thread, a *sockns.Address) (*sockns.Address, abi.Errno) {
+	if m.name == 0 || m.nameLen == 0 {
+		return nil, abi.OK
+	}
+	var err abi.Errno
+	*a, err = loadAddress(t, m.name, m.nameLen)
+	if err == abi.OK && a.Family == sockns.FamilyNone {
+		return nil, abi.OK // as Linux's UDP has it
+	}
+	return a, err
+}
+
+// send sends m on f, which is a socket.
 func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
-	s, ok := f.Object.(*unixsock.Socket)
-	switch {
-	case !ok:
-		return 0, abi.ENOTSOCK
-	case m.name != 0 && m.nameLen != 0:
-		if s.Kind() == unixsock.Datagram {
-			return 0, abi.EISCONN
-		}
+	if s, ok := f.Object.(*unixsock.Socket); ok && m.name != 0 && m.nameLen != 0 && s.Kind() != unixsock.Seqpacket {
 		return 0, abi.EISCONN
 	}
 	var r unixsock.Rights
-	if err := m.loadRights(t, &r); err != abi.OK {
-		return 0, err
+	if t.Done == 0 { // the descriptors go with the first byte
+		if err := m.loadRights(t, &r); err != abi.OK {
+			return 0, err
+		}
 	}
+	n, err := sendAll(t, f, m, &r)
+	r.Release()
+	return n, err
+}
+
+// sendAll sends m beside r. A stream that may wait goes on until everything is sent.
+func sendAll(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (int64, abi.Errno) {
 	m.body.Skip(t.Done)
 	for {
-		n, err := s.Send(&m.body, nil, &r, m.flags)
+		n, stream, err := sendOne(t, f, m, r)
 		t.Done += n
-		wait := err == abi.EAGAIN && !f.Nonblocking() && m.flags&unixsock.MSG_DONTWAIT == 0
 		switch {
-		case wait && t.Done > 0:
-			// The descriptors went with the first byte.
-			return 0, t.Block(s.Queue(), abi.EPOLLOUT)
-		case wait:
-			r.Release()
-			return 0, t.Block(s.Queue(), abi.EPOLLOUT)
-		case err == abi.OK && s.Kind() == unixsock.Stream && m.body.Len() > 0 && n > 0:
+		case err == abi.EAGAIN && m.mayWait(f):
+			return 0, t.Block(f.Object.Queue(), abi.EPOLLOUT)
+		case err == abi.OK && stream && m.body.Len() > 0 && n > 0:
 			continue
-		}
-		r.Release()
-		if t.Done > 0 {
+		case t.Done > 0:
 			return int64(t.Done), abi.OK
-		}
-		if err == abi.EPIPE && s.Kind() == unixsock.Stream && m.flags&unixsock.MSG_NOSIGNAL == 0 {
+		case err == abi.EPIPE && stream && m.flags&unixsock.MSG_NOSIGNAL == 0:
 			t.SignalSelf(proc.SIGPIPE)
 		}
 		return int64(n), err
 	}
 }
 
-// receive receives into m from f; flags are those of the message.
+// sendOne sends what there is room for and tells whether f is a stream.
+func sendOne(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n int, stream bool, err abi.Errno) {
+	switch s := f.Object.(type) {
+	case *unixsock.Socket:
+		n, err = s.Send(&m.body, nil, r, m.flags)
+		return n, s.Kind() == unixsock.Stream, err
+	case *inet.Socket:
+		var a sockns.Address
+		var to *sockns.Address
+		if s.Kind() == unixsock.Datagram {
+			if to, err = m.target(t, &a); err != abi.OK {
+				return 0, false, err
+			}
+		}
+		n, err = s.Send(&m.body, to, m.flags)
+		return n, s.Kind() == unixsock.Stream, err
+	case *inet.Server:
+		n, err = s.Send(&m.body, r)
+		return n, false, err
+	}
+	return 0, false, abi.ENOTSOCK
+}
+
+// mayWait reports whether a call on f may wait.
+func (m *message) mayWait(f *file.File) bool {
+	return !f.Nonblocking() && m.flags&unixsock.MSG_DONTWAIT == 0
+}
+
+// receive receives into m from f, which is a socket; flags are those of the message. A source address is stored at m's name, and its
+// length left in m.
 func receive(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n int64, flags int, err abi.Errno) {
-	s, ok := f.Object.(*unixsock.Socket)
-	if !ok {
+	var k int
+	var from sockns.Address
+	how := m.flags
+	if f.Nonblocking() {
+		how |= unixsock.MSG_DONTWAIT
+	}
+	switch s := f.Object.(type) {
+	case *unixsock.Socket:
+		k, flags, err = s.Recv(&m.body, nil, r, how)
+	case *inet.Socket:
+		k, flags, err = s.Recv(&m.body, &from, how)
+	case *inet.Server:
+		k, flags, err = s.Recv(&m.body, r, how)
+	default:
 		return 0, 0, abi.ENOTSOCK
 	}
-	k, flags, err := s.Recv(&m.body, nil, r, m.flags)
-	if err == abi.EAGAIN && !f.Nonblocking() && m.flags&unixsock.MSG_DONTWAIT == 0 {
-		return 0, 0, t.Block(s.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
+	if err == abi.EAGAIN && m.mayWait(f) {
+		return 0, 0, t.Block(f.Object.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
 	}
+	if err != abi.OK {
+		return 0, 0, err
+	}
+	room := m.nameLen
 	m.nameLen = 0
-	return int64(k), flags, err
+	if from.Family != sockns.FamilyNone && m.name != 0 {
+		b := encodeAddress(&from)
+		fit := b[:min(room, inetSize)]
+		if user.Store(t.Memory(), m.name, fit) != len(fit) {
+			r.Release()
+			return 0, 0, abi.EFAULT
+		}
+		m.nameLen = inetSize
+	}
+	return int64(k), flags, abi.OK
 }
 
 func sysSendmsg(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := socket(t, a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -194,7 +256,7 @@ func sysSendmsg(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysSendto(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := socket(t, a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -203,7 +265,7 @@ func sysSendto(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysRecvmsg(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := socket(t, a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -227,7 +289,7 @@ func sysRecvmsg(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysRecvfrom(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := socket(t, a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -236,6 +298,9 @@ func sysRecvfrom(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		n, ok := user.LoadUint32(t.Memory(), a[5])
 		if !ok {
 			return 0, abi.EFAULT
+		}
+		if int32(n) < 0 {
+			return 0, abi.EINVAL
 		}
 		m.nameLen = uint64(n)
 	}

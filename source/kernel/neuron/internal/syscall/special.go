@@ -4,6 +4,7 @@ import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/device"
 	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/inet"
 	"nexus/source/kernel/neuron/internal/proc"
 )
 
@@ -18,9 +19,18 @@ func special(t *proc.Thread, dirfd int, name []byte) (o file.Object, err abi.Err
 	}
 	switch d := f.Object.(type) {
 	case *device.Directory:
-		_ = d
+		if string(name) == "socketns" {
+			n, err := inet.NewNamespace()
+			return n, err, true
+		}
 		o, err = device.Open(name)
 		return o, err, true
+	case *inet.Namespace:
+		if string(name) != "serve" {
+			return nil, abi.ENOENT, true
+		}
+		s, err := d.Serve()
+		return s, err, true
 	}
 	return nil, abi.OK, false
 }
