@@ -44,7 +44,7 @@ func newBench(t *testing.T, scenario string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{dir: t.TempDir(), env: append(os.Environ(), "NX_TEST_ROLE=nx")}
+	b := &bench{dir: t.TempDir(), env: environment("NX_TEST_ROLE=nx")}
 	b.script(t, "qemu", "NX_TEST_ROLE=qemu exec "+self+` "$@"`)
 	for name, text := range map[string]string{"kernel": scenario, "dtb": "tree"} {
 		if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
@@ -53,6 +53,12 @@ func newBench(t *testing.T, scenario string) *bench {
 	}
 	writeArchive(t, b.path("archive"))
 	return b
+}
+
+// environment is this one's and more. A program built with the race detector would sleep
+// for a second at its end.
+func environment(more string) []string {
+	return append(os.Environ(), "GORACE=atexit_sleep_ms=0", more)
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
@@ -79,15 +85,17 @@ func writeArchive(t *testing.T, path string) {
 	}
 }
 
-// boot is the nx command that boots on this bench.
-func (b *bench) boot(args ...string) *exec.Cmd {
+// nx is the nx command on this bench.
+func (b *bench) nx(args ...string) *exec.Cmd {
 	self, _ := os.Executable()
-	cmd := exec.Command(self, append([]string{
-		"boot", "--qemu", b.path("qemu"), "--kernel", b.path("kernel"), "--archive", b.path("archive"),
-		"--dtb", b.path("dtb"), "--contract", "../../../../tests/contract/markers.json", "--timeout", "20s",
-	}, args...)...)
+	cmd := exec.Command(self, args...)
 	cmd.Env = b.env
 	return cmd
+}
+
+// boot is the nx command that boots on this bench.
+func (b *bench) boot(args ...string) *exec.Cmd {
+	return b.nx(append(append([]string{"boot"}, b.flags()...), args...)...)
 }
 
 // run runs a command to its end and gives its status and all its output.
@@ -117,7 +125,7 @@ func usable(t *testing.T) error {
 	t.Helper()
 	self, _ := os.Executable()
 	cmd := exec.Command(self, "tap", "--", "/bin/true")
-	cmd.Env = append(os.Environ(), "NX_TEST_ROLE=nx")
+	cmd.Env = environment("NX_TEST_ROLE=nx")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -137,7 +145,6 @@ func TestProvenOnEveryBackend(t *testing.T) {
 			}
 
 			// The record is judged the same again, and not without its capture.
-			self, _ := os.Executable()
 			again := []string{"prove", b.path("report"), "--archive", b.path("archive"), "--contract", "../../../../tests/contract/markers.json"}
 			for _, tc := range []struct {
 				args   []string
@@ -147,9 +154,7 @@ func TestProvenOnEveryBackend(t *testing.T) {
 				{again, exitUnproven},
 				{append(again, "--pcap", b.path("nowhere")), exitFailed},
 			} {
-				cmd := exec.Command(self, tc.args...)
-				cmd.Env = b.env
-				if status, out := run(t, cmd); status != tc.status {
+				if status, out := run(t, b.nx(tc.args...)); status != tc.status {
 					t.Errorf("%q: status %d, want %d:\n%s", tc.args, status, tc.status, out)
 				}
 			}
@@ -429,4 +434,46 @@ func startUntil(t *testing.T, cmd *exec.Cmd, text string) *watched {
 		t.Fatalf("never said %q:\n%s", text, out.String())
 	}
 	return out
+}
+
+// flags are the flags of nx boot that describe this bench.
+func (b *bench) flags() []string {
+	return []string{
+		"--qemu", b.path("qemu"), "--kernel", b.path("kernel"), "--archive", b.path("archive"),
+		"--dtb", b.path("dtb"), "--contract", "../../../../tests/contract/markers.json", "--timeout", "20s",
+	}
+}
+
+func TestSoak(t *testing.T) {
+	for scenario, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"good":   {exitDone, "3 boots, 3 proven"},
+		"failed": {exitUnproven, "3 boots, 0 proven"},
+	} {
+		b := newBench(t, scenario)
+		args := append([]string{"soak", "--boots", "3", "--nic", "wire", "--keep", b.dir, "--"}, b.flags()...)
+		status, out := run(t, b.nx(args...))
+		if status != want.status || !strings.Contains(out, want.says) {
+			t.Errorf("%s: status %d:\n%s", scenario, status, out)
+		}
+		kept, err := filepath.Glob(b.path("unproven-wire-*.json"))
+		if err != nil || scenario == "failed" != (len(kept) == 3) {
+			t.Errorf("%s: kept %q, %v", scenario, kept, err)
+		}
+	}
+}
+
+func TestSame(t *testing.T) {
+	b := newBench(t, "good")
+	status, out := run(t, b.nx(append([]string{"same", "--boots", "2", "--"}, b.flags()...)...))
+	if status != exitDone || !strings.Contains(out, "2 consoles of 22 lines, the same to the byte") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	b = newBench(t, "moody")
+	status, out = run(t, b.nx(append([]string{"same", "--boots", "2", "--"}, b.flags()...)...))
+	if status != exitUnproven || !strings.Contains(out, "boot 2, line 3:") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
 }

@@ -41,6 +41,9 @@ func fakeQEMU(args []string) int {
 	switch scenario := strings.TrimSpace(string(kernel)); scenario {
 	case "good":
 		return goodGuest(args, true)
+	case "moody": // a line that is never the same
+		say(time.Now().String())
+		return goodGuest(args, true)
 	case "mute":
 		return goodGuest(args, false)
 	case "liar":

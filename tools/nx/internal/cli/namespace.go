@@ -97,6 +97,23 @@ func runBesideTap(ctx context.Context, s streams, echo bool, args []string) erro
 	return err
 }
 
+func newEcho() *cobra.Command {
+	return &cobra.Command{
+		Use:   "echo",
+		Short: "Serve the host's UDP echo and HTTP /hello at 10.0.2.2 until ended",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			peer, err := hostpeer.Start(hostpeer.Config{Sockets: tap.Sockets{}})
+			if err != nil {
+				return fmt.Errorf("%w; run it beside a TAP, e.g. in `nx tap`", err)
+			}
+			<-cmd.Context().Done()
+			peer.Close()
+			return nil
+		},
+	}
+}
+
 func shell() string {
 	if sh := os.Getenv("SHELL"); sh != "" {
 		return sh
