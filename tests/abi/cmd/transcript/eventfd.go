@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/binary"
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+func eventfds(r *report) {
+	_, err := unix.Eventfd(0, 1<<20)
+	r.err("a bad flag", err)
+	get := func(what string, fd int) {
+		buffer := make([]byte, 8)
+		_, err := unix.Read(fd, buffer)
+		r.number(what, int(binary.NativeEndian.Uint64(buffer)), err)
+	}
+	put := func(what string, fd int, v uint64) {
+		n, err := unix.Write(fd, binary.NativeEndian.AppendUint64(nil, v))
+		r.number(what, n, err)
+	}
+	fd := must(unix.Eventfd(5, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC))
+	epoll := watch(fd, unix.EPOLLIN|unix.EPOLLOUT)
+	r.ready("ready with a count", epoll, allEvents, 0)
+	get("read", fd)
+	get("read nothing", fd)
+	r.ready("ready without a count", epoll, allEvents, 0)
+	put("add 3", fd, 3)
+	put("add 4", fd, 4)
+	get("read the sum", fd)
+	put("add 0", fd, 0)
+	get("read after adding 0", fd)
+	put("add the largest", fd, math.MaxUint64-1)
+	r.ready("ready when full", epoll, allEvents, 0)
+	put("add 1 more", fd, 1)
+	put("add what is never allowed", fd, math.MaxUint64)
+	n, err := unix.Read(fd, make([]byte, 7))
+	r.number("read into 7 bytes", n, err)
+	n, err = unix.Write(fd, make([]byte, 7))
+	r.number("write 7 bytes", n, err)
+	buffer := make([]byte, 16)
+	n, err = unix.Read(fd, buffer)
+	r.number("read into 16 bytes", n, err)
+	_, err = unix.Seek(fd, 0, unix.SEEK_SET)
+	r.say("seek", "%v", err == nil || err == unix.ESPIPE)
+	closeAll(fd, epoll)
+
+	fd = must(unix.Eventfd(2, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC|unix.EFD_SEMAPHORE))
+	get("semaphore, first", fd)
+	get("semaphore, second", fd)
+	get("semaphore, third", fd)
+	unix.Close(fd)
+
+	fd = must(unix.Eventfd(0, unix.EFD_CLOEXEC))
+	go unix.Write(fd, binary.NativeEndian.AppendUint64(nil, 9))
+	get("wait for another thread", fd)
+	unix.Close(fd)
+}
