@@ -8,11 +8,9 @@ B := build
 GUEST := GOOS=linux GOARCH=riscv64 CGO_ENABLED=0
 NX := $(B)/nx
 
-# Programs of the boot archive: their folders, and where each goes.
-INIT := source/init/nexus-init
-SERVICES := $(wildcard source/services/*)
-APPS := $(wildcard source/apps/*)
-PROGRAMS := $(notdir $(SERVICES) $(APPS))
+# The programs of the boot archive are nexus-init, every service and the
+# selftests; the benchmark's archive has its server beside them.
+PROGRAMS := $(notdir $(wildcard source/services/*)) selftest-client
 
 .PHONY: help
 help: ## list the targets
@@ -40,19 +38,20 @@ $(B)/neuron.img: FORCE
 .PHONY: programs
 programs:
 	@mkdir -p $(B)/bin
-	@$(GUEST) go build -trimpath -ldflags='-s -w' -o $(B)/bin/ ./$(INIT) $(addprefix ./,$(SERVICES) $(APPS))
+	@$(GUEST) go build -trimpath -ldflags='-s -w' -o $(B)/bin/ ./source/init/nexus-init ./source/services/... ./source/apps/...
 
 $(B)/virt-nexus.dtb: pkg/dts/virt-nexus.dts | $(NX)
 	@$(NX) dtb $< $@
 
-# DEST=SRC pairs of the boot archive.
-CONTENTS := init=$(B)/bin/nexus-init \
-	$(foreach p,$(PROGRAMS),bin/$(p)=$(B)/bin/$(p)) \
-	$(foreach m,$(notdir $(wildcard pkg/manifests/*.json)),etc/nexus/$(m)=pkg/manifests/$(m)) \
-	$(foreach f,$(wildcard pkg/fixtures/*),$(f)=$(f))
+# DEST=SRC pairs: $(call contents,MANIFEST,PROGRAMS)
+contents = /init=$(B)/bin/nexus-init $(foreach p,$2,/bin/$p=$(B)/bin/$p) \
+	/etc/nexus/manifest.json=pkg/manifests/$1.json /pkg/dts=pkg/dts /pkg/fixtures=pkg/fixtures
 
 $(B)/boot.cpio: programs FORCE
-	@go run ./tools/mkarchive -o $@ $(CONTENTS)
+	@go run ./tools/mkarchive -o $@ $(call contents,default,$(PROGRAMS))
+
+$(B)/bench.cpio: programs FORCE
+	@go run ./tools/mkarchive -o $@ $(call contents,bench,$(PROGRAMS) benchd)
 
 .PHONY: build
 build: setup $(NX) $(B)/neuron.img $(B)/boot.cpio $(B)/virt-nexus.dtb ## build the kernel image, the boot archive, the device tree and nx
@@ -70,15 +69,15 @@ test: setup check test-host test-qtest test-boot ## every test that this machine
 
 .PHONY: test-host
 test-host: ## tests that need no guest, with the race detector
-	@go test -race ./source/... ./tools/... ./pkg/...
+	@go test -race ./source/... ./tools/...
 
 .PHONY: test-qtest
 test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
-	@go test -count=1 -tags qtest ./source/libs/virtio/...
+	@go test -count=1 ./tests/qtest/...
 
 .PHONY: test-boot
 test-boot: build ## the whole system in QEMU: proofs on every back end, faults, bad input
-	@go test -count=1 -timeout 10m ./tests/...
+	@go test -count=1 -timeout 10m ./tests/abi/... ./tests/boot/...
 
 .PHONY: boots100
 boots100: build ## 100 boots in a row on each back end, with a summary
@@ -91,6 +90,15 @@ determinism: build ## 10 boots that count instructions, their consoles compared
 .PHONY: bench
 bench: ## every benchmark of the host's packages, once
 	@go test -run '^$$' -bench . -benchtime 1x ./source/... ./tools/...
+
+.PHONY: scoreboard
+scoreboard: build $(B)/bench.cpio ## measure Nexus beside its peers; PEERS_DIR is the folder of the peers' runner
+	@scripts/scoreboard.sh $(B)
+
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: clean
 clean: ## remove what was built
