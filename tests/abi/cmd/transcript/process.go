@@ -13,6 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Descriptors that a parent has open with and without FD_CLOEXEC.
+const (
+	closing = 50
+	staying = 51
+)
+
 // child is what this program does when it runs itself.
 func child(mode string, args []string) {
 	switch mode {
@@ -40,7 +46,7 @@ func child(mode string, args []string) {
 		directory, err := os.Getwd()
 		fmt.Printf("arguments %q, ABI_VALUE=%q, in %s, %v, parent is %v\n", args, os.Getenv("ABI_VALUE"), filepath.Base(directory), err,
 			fmt.Sprint(os.Getppid()) == os.Getenv("ABI_PARENT"))
-		for _, fd := range []int{3, 4} {
+		for _, fd := range []int{3, closing, staying} {
 			buffer := make([]byte, 16)
 			n, err := unix.Read(fd, buffer)
 			fmt.Printf("descriptor %d: %q %s\n", fd, buffer[:max(n, 0)], name(err))
@@ -96,6 +102,9 @@ func must2[A, B any](a A, b B, err error) (A, B) {
 func inherit(r *report) {
 	read, write := must2(os.Pipe())
 	write.WriteString("inherited")
+	file := must(unix.Open(filepath.Join(fixture, "hello.txt"), unix.O_RDONLY|unix.O_CLOEXEC, 0))
+	must(unix.FcntlInt(uintptr(file), unix.F_DUPFD_CLOEXEC, closing))
+	must(unix.FcntlInt(uintptr(file), unix.F_DUPFD, staying))
 	command := exec.Command("/proc/self/exe", "child-say", "one", "", "three words here")
 	command.Env = []string{"ABI_VALUE=a=b c", fmt.Sprintf("ABI_PARENT=%d", os.Getpid())}
 	command.Dir = filepath.Join(fixture, "dir")
@@ -107,6 +116,7 @@ func inherit(r *report) {
 	r.say("a child", "%v", err)
 	read.Close()
 	write.Close()
+	closeAll(file, closing, staying)
 }
 
 // waits calls wait4 and waitid on a child that runs, and on one that ended.
