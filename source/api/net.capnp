@@ -108,6 +108,8 @@ struct Interface {
   up @3 :Bool;
   address @4 :Address;
   # null when it has none, and always from virtionetd
+  instance @5 :UInt64;
+  # of the serving process: another number after it was started anew
 }
 
 struct Address {

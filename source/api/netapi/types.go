@@ -2,6 +2,7 @@ package netapi
 
 import (
 	"net/netip"
+	"os"
 	"time"
 
 	"nexus/source/api/netcapnp"
@@ -14,6 +15,10 @@ type Interface struct {
 	MTU     int     // bytes of IP
 	Up      bool
 	Address Address // zero when it has none
+
+	// Instance is the serving process's number; SetInterface sets it by itself. Another number means that the server was
+	// started anew and has forgotten its clients.
+	Instance uint64
 }
 
 // Address is an interface's IPv4 configuration. The zero Address means none.
@@ -143,6 +148,7 @@ func SetInterface(to netcapnp.Interface, i Interface) error {
 	}
 	to.SetMtu(uint32(i.MTU))
 	to.SetUp(i.Up)
+	to.SetInstance(uint64(os.Getpid()))
 	if !i.Address.Prefix.IsValid() {
 		return nil
 	}
@@ -163,7 +169,7 @@ func InterfaceOf(from netcapnp.Interface) (Interface, error) {
 	if err != nil {
 		return Interface{}, err
 	}
-	i := Interface{Name: name, MTU: int(from.Mtu()), Up: from.Up()}
+	i := Interface{Name: name, MTU: int(from.Mtu()), Up: from.Up(), Instance: from.Instance()}
 	copy(i.MAC[:], mac)
 	if !from.HasAddress() {
 		return i, nil

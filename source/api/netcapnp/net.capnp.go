@@ -826,12 +826,12 @@ type Interface capnp.Struct
 const Interface_TypeID = 0xbd34ff9b47bd309c
 
 func NewInterface(s *capnp.Segment) (Interface, error) {
-	st, err := capnp.NewStruct(s, capnp.ObjectSize{DataSize: 8, PointerCount: 3})
+	st, err := capnp.NewStruct(s, capnp.ObjectSize{DataSize: 16, PointerCount: 3})
 	return Interface(st), err
 }
 
 func NewRootInterface(s *capnp.Segment) (Interface, error) {
-	st, err := capnp.NewRootStruct(s, capnp.ObjectSize{DataSize: 8, PointerCount: 3})
+	st, err := capnp.NewRootStruct(s, capnp.ObjectSize{DataSize: 16, PointerCount: 3})
 	return Interface(st), err
 }
 
@@ -933,12 +933,20 @@ func (s Interface) NewAddress() (Address, error) {
 	return ss, err
 }
 
+func (s Interface) Instance() uint64 {
+	return capnp.Struct(s).Uint64(8)
+}
+
+func (s Interface) SetInstance(v uint64) {
+	capnp.Struct(s).SetUint64(8, v)
+}
+
 // Interface_List is a list of Interface.
 type Interface_List = capnp.StructList[Interface]
 
 // NewInterface creates a new list of Interface.
 func NewInterface_List(s *capnp.Segment, sz int32) (Interface_List, error) {
-	l, err := capnp.NewCompositeList(s, capnp.ObjectSize{DataSize: 8, PointerCount: 3}, sz)
+	l, err := capnp.NewCompositeList(s, capnp.ObjectSize{DataSize: 16, PointerCount: 3}, sz)
 	return capnp.StructList[Interface](l), err
 }
 

@@ -109,12 +109,18 @@ func (e *Endpoint) Each(f func(name string, value uint64)) {
 	f("queue.bell-failed", s.BellFailed)
 }
 
+// Plug lets the endpoint send through q from now on. Run does so itself; before it, Plug keeps what is sent first from being
+// dropped.
+func (e *Endpoint) Plug(q Queue) {
+	e.tx.Lock()
+	defer e.tx.Unlock()
+	e.queue = q
+}
+
 // Run receives from q and sends through it until bell fails, whose error it returns. The packets still waiting are dropped
 // then.
 func (e *Endpoint) Run(q Queue, bell Bell) error {
-	e.tx.Lock()
-	e.queue = q
-	e.tx.Unlock()
+	e.Plug(q)
 	defer e.detach(q)
 	for {
 		e.receive(q)

@@ -9,6 +9,7 @@ package netstack
 import (
 	"errors"
 	"sync"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/log"
@@ -180,5 +181,8 @@ type Fault struct {
 }
 
 func (f *Fault) Error() string { return f.Step + ": " + f.Err.String() }
+
+// Errno returns the Linux error that says it.
+func (f *Fault) Errno() syscall.Errno { return ErrnoOf(f.Err) }
 
 func fault(step string, err tcpip.Error) error { return &Fault{step, err} }

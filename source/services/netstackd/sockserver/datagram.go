@@ -6,6 +6,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"nexus/source/libs/sockns"
+	"nexus/source/services/netstackd/netstack"
 )
 
 // sendDatagram sends one datagram of the program's: an address, family 0 for the connected one, and the payload.
@@ -24,7 +25,7 @@ func (s *socket) sendDatagram(data []byte) {
 		address := destination(to)
 		options.To = &address
 	default:
-		s.server.event(s, errnoOf(&tcpip.ErrAddressFamilyNotSupported{}))
+		s.server.event(s, netstack.ErrnoOf(&tcpip.ErrAddressFamilyNotSupported{}))
 		return
 	}
 	for {
@@ -38,7 +39,7 @@ func (s *socket) sendDatagram(data []byte) {
 			}
 			payload.Reset(data[sockns.AddressSize:])
 		default:
-			s.server.event(s, errnoOf(err))
+			s.server.event(s, netstack.ErrnoOf(err))
 			return
 		}
 	}
@@ -59,7 +60,7 @@ func (s *socket) downloadDatagram(buf []byte) bool {
 		s.server.count.datagramNoRoom.Add(1)
 		return true
 	default: // an ICMP error for an earlier datagram
-		s.server.event(s, errnoOf(err))
+		s.server.event(s, netstack.ErrnoOf(err))
 		return true
 	}
 	from := addressOf(got.RemoteAddr)

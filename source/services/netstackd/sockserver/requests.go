@@ -6,6 +6,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"nexus/source/libs/sockns"
+	"nexus/source/services/netstackd/netstack"
 )
 
 // handle carries out one record; fd came beside it, or is -1.
@@ -85,7 +86,7 @@ func (s *socket) bind(r *sockns.Record) {
 		return
 	}
 	err := s.endpoint.Bind(fullAddress(r.Local))
-	s.server.reply(r, errnoOf(err), s.local(), sockns.Address{})
+	s.server.reply(r, netstack.ErrnoOf(err), s.local(), sockns.Address{})
 }
 
 // listen makes a stream accept connections.
@@ -96,7 +97,7 @@ func (s *socket) listen(r *sockns.Record) {
 	}
 	if s.local().Port == 0 { // as Linux does: a listener without a port gets one
 		if err := s.endpoint.Bind(tcpip.FullAddress{}); err != nil {
-			s.server.reply(r, errnoOf(err), sockns.Address{}, sockns.Address{})
+			s.server.reply(r, netstack.ErrnoOf(err), sockns.Address{}, sockns.Address{})
 			return
 		}
 	}
@@ -109,7 +110,7 @@ func (s *socket) listen(r *sockns.Record) {
 		}
 		s.mu.Unlock()
 	}
-	s.server.reply(r, errnoOf(err), s.local(), sockns.Address{})
+	s.server.reply(r, netstack.ErrnoOf(err), s.local(), sockns.Address{})
 	s.server.ready.add(s)
 }
 
@@ -199,7 +200,7 @@ func (s *socket) connectDone(err tcpip.Error) {
 	if err == nil {
 		s.server.count.connected.Add(1)
 	}
-	s.server.reply(&request, errnoOf(err), s.local(), s.remote())
+	s.server.reply(&request, netstack.ErrnoOf(err), s.local(), s.remote())
 	s.server.ready.add(s)
 }
 
@@ -214,7 +215,7 @@ func (s *socket) connectDatagram(r *sockns.Record) {
 	default:
 		err = &tcpip.ErrAddressFamilyNotSupported{}
 	}
-	s.server.reply(r, errnoOf(err), s.local(), s.remote())
+	s.server.reply(r, netstack.ErrnoOf(err), s.local(), s.remote())
 }
 
 // shutDatagram ends directions of a datagram socket; how is shutdown(2)'s.
@@ -225,6 +226,6 @@ func (s *socket) shutDatagram(r *sockns.Record) {
 	}
 	flags := []tcpip.ShutdownFlags{tcpip.ShutdownRead, tcpip.ShutdownWrite, tcpip.ShutdownRead | tcpip.ShutdownWrite}[r.Arg0]
 	if err := s.endpoint.Shutdown(flags); err != nil {
-		s.server.event(s, errnoOf(err))
+		s.server.event(s, netstack.ErrnoOf(err))
 	}
 }

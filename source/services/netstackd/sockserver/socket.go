@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"nexus/source/libs/sockns"
+	"nexus/source/services/netstackd/netstack"
 )
 
 // chunk is the piece that is moved for a socket at once, in bytes. It holds the longest datagram with its address.
@@ -122,7 +123,7 @@ func (s *socket) close(abrupt bool) {
 
 // fail tells the program that its stream is broken and ends the data pair.
 func (s *socket) fail(err tcpip.Error) {
-	errno := errnoOf(err)
+	errno := netstack.ErrnoOf(err)
 	if errno == syscall.ECONNRESET {
 		s.server.count.streamResets.Add(1)
 	}

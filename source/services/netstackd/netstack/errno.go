@@ -1,4 +1,4 @@
-package sockserver
+package netstack
 
 import (
 	"syscall"
@@ -6,8 +6,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// errnoOf returns the Linux error that a program expects for the stack's.
-func errnoOf(err tcpip.Error) syscall.Errno {
+// ErrnoOf returns the Linux error that a program expects for the stack's.
+func ErrnoOf(err tcpip.Error) syscall.Errno {
 	switch err.(type) {
 	case nil:
 		return 0
