@@ -42,6 +42,8 @@ type Marker struct {
 	// After names markers that must have appeared first. Without it, the
 	// marker follows the one before it in the list.
 	After *[]string `json:"after,omitempty"`
+	// Before names a marker that must not have appeared yet.
+	Before string `json:"before,omitempty"`
 	// Repeats allows the line more than once; else a second one is a failure.
 	Repeats bool `json:"repeats,omitempty"`
 	// WithinMS bounds the time from exec of QEMU; 0 is the contract's budget.
@@ -87,11 +89,14 @@ type File struct {
 	Size string `json:"size"` // bytes: a number or "$group"
 }
 
-// HTTP is a request from the guest and a complete 200 answer to it.
+// HTTP is a request from the guest and a complete 200 answer to it, each on a
+// connection of its own.
 type HTTP struct {
 	Port uint16 `json:"port"` // the host's
 	Path string `json:"path"`
 	Size string `json:"size"` // of the body in bytes: a number or "$group"
+	// Times is how often at least; 0 is once.
+	Times int `json:"times,omitempty"`
 }
 
 // Mode is what kind of boot it was, e.g. {"net": "stub", "nic": "tap"}.
@@ -138,6 +143,11 @@ func (c *Contract) check() error {
 			return fmt.Errorf("marker %s: %w", m.ID, err)
 		}
 		seen[m.ID] = true
+	}
+	for _, m := range c.Markers {
+		if m.Before != "" && !seen[m.Before] {
+			return fmt.Errorf("marker %s: before %q, which is no marker", m.ID, m.Before)
+		}
 	}
 	for i := range c.Forbidden {
 		f := &c.Forbidden[i]

@@ -21,7 +21,7 @@ func TestRepositoryContract(t *testing.T) {
 		"echod: ready",
 		"echod: listen udp/7",
 		"fetchd: ready",
-		"fetchd: get http://127.0.0.1:8080/hello ok bytes=15",
+		"fetchd: get http://127.0.0.1:8080/hello ok bytes=17",
 		"SELFTEST: net lo ping ok",
 		"SELFTEST: net fetch echo ok",
 		"SELFTEST: net udp echo ok",

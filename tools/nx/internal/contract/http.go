@@ -14,9 +14,9 @@ import (
 // maxStream bounds what is put together of one direction of a connection.
 const maxStream = 1 << 20
 
-// exchanged looks for a connection of the guest to the host's port in which it
+// exchanges counts the connections of the guest to the host's port in which it
 // asked for the path and got an answer 200 with a body of size bytes.
-func exchanged(want *HTTP, size int, frames []capture.Frame) bool {
+func exchanges(want *HTTP, size int, frames []capture.Frame) int {
 	var ports []uint16
 	for i := range frames {
 		f := &frames[i]
@@ -24,14 +24,15 @@ func exchanged(want *HTTP, size int, frames []capture.Frame) bool {
 			ports = append(ports, f.SrcPort)
 		}
 	}
+	n := 0
 	for _, port := range ports {
 		asked := stream(frames, port, want.Port)
 		answered := stream(frames, want.Port, port)
 		if answers(want, size, asked, answered) {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // answers tells whether the first request and response of a connection are

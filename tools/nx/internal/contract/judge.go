@@ -95,9 +95,10 @@ func (e *Evidence) find(hit *Hit, out *Outside) Finding {
 	case e.Host != "":
 		return Finding{"the host's own " + e.Host + " answered", out.HostAsked[e.Host]}
 	case e.HTTP != nil:
-		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size)
+		times := max(e.HTTP.Times, 1)
+		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes, %d times", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size, times)
 		size, ok := number(e.HTTP.Size, hit.Groups)
-		return Finding{what, ok && exchanged(e.HTTP, size, frames)}
+		return Finding{what, ok && exchanges(e.HTTP, size, frames) >= times}
 	default:
 		what := fmt.Sprintf("%s in the boot archive has %s bytes", e.File.Path, e.File.Size)
 		size, ok := number(e.File.Size, hit.Groups)

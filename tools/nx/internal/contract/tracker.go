@@ -77,6 +77,9 @@ func (t *Tracker) marker(m *Marker, l Line, groups []string) *Hit {
 			t.fail("marker %s came before %s", m.ID, id)
 		}
 	}
+	if m.Before != "" && t.hits[m.Before] != nil {
+		t.fail("marker %s came after %s", m.ID, m.Before)
+	}
 	if bound := t.contract.within(m); l.At > bound {
 		t.fail("marker %s came after %v, its bound is %v", m.ID, l.At.Round(time.Millisecond), bound)
 	}
