@@ -7,7 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EventBell is a doorbell made of an eventfd.
+// EventBell is a doorbell made of an eventfd. Both sides hold the same open file: one that
+// makes it blocking and fills its counter can stall a ring, and with it only the service whose
+// frames it moves.
 type EventBell struct {
 	file *os.File
 	conn syscall.RawConn

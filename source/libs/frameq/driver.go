@@ -96,11 +96,6 @@ func (d *Driver) CompleteTx(slot Slot) bool {
 	return d.give(&d.txFree, slot, driverHas, stackTx, 0)
 }
 
-// Owns reports whether slot is the driver's.
-func (d *Driver) Owns(slot Slot) bool {
-	return slot < Slots && d.owners[slot].Load() == driverHas
-}
-
 // Flush rings rxbell if the stack sleeps and there is something for it.
 func (d *Driver) Flush() {
 	rx := d.rxFilled.takeWake()

@@ -394,7 +394,7 @@ func TestFramesBothWays(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	r := newRig(t, 1, func(n *fake.NIC) { n.SetMTU(1400) })
-	want := netapi.Interface{Name: "virt0", MAC: testMAC, MTU: 1400, Up: true}
+	want := netapi.Interface{Name: "virt0", MAC: testMAC, MTU: 1400, Up: true, Instance: uint64(os.Getpid())}
 	if got, err := r.client[0].Info(); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("info %+v, %v; want %+v", got, err, want)
 	}
@@ -782,4 +782,64 @@ func TestInterruptStormIsBounded(t *testing.T) {
 	storm.Wait()
 	r.until("pause over", func() bool { return r.clock.fire(stormPause) == 1 })
 	r.goesOn(s)
+}
+
+// TestNothingHappensAfterTheEnd: the memory may be gone by then.
+func TestNothingHappensAfterTheEnd(t *testing.T) {
+	r := newRig(t, 1, func(n *fake.NIC) { n.HoldTx = true })
+	s := r.attach(0)
+	s.send(numbered(1, 60))
+	r.until("a tick is due", func() bool { r.driver.mu.Lock(); defer r.driver.mu.Unlock(); return r.driver.ticking })
+	r.cancel()
+	if err := <-r.ended; err != nil {
+		t.Fatal(err)
+	}
+	r.ended <- nil // for close
+	r.nic.Log()
+	r.driver.tick()
+	if got := len(r.nic.Accesses()); got != 0 {
+		t.Errorf("%d register accesses after the end", got)
+	}
+	if r.clock.fire(tickTime) != 0 {
+		t.Error("a timer was left running")
+	}
+}
+
+// BenchmarkEcho moves one frame from the wire through driver and frame queue to a stack, and back out.
+func BenchmarkEcho(b *testing.B) {
+	r := newRig(b, 1, nil)
+	s := r.attach(0)
+	if err := s.rxBell.File().SetDeadline(time.Time{}); err != nil {
+		b.Fatal(err)
+	}
+	frame := numbered(1, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.nic.Inject(frame)
+		got, slot := s.hold()
+		s.send(got)
+		s.Release(slot)
+		<-r.out
+	}
+}
+
+// BenchmarkPass is the engine alone: a frame in and a frame out in one pass, without
+// goroutines or bells.
+func BenchmarkPass(b *testing.B) {
+	r := newRig(b, 1, func(n *fake.NIC) { n.OnSend = func([]byte) {} })
+	s := r.attach(0)
+	frame := numbered(1, 64)
+	r.driver.mu.Lock() // the driver's goroutines wait
+	defer r.driver.mu.Unlock()
+	e := r.driver.engine
+	b.ReportAllocs()
+	for b.Loop() {
+		r.nic.Inject(frame)
+		out, _, _ := s.Alloc()
+		s.Send(out, 64)
+		e.work(true)
+		if _, slot, ok := s.Recv(); ok {
+			s.Release(slot)
+		}
+	}
 }

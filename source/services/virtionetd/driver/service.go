@@ -55,7 +55,9 @@ type Driver struct {
 	mu      sync.Mutex // guards what follows
 	engine  *engine
 	ticking bool
-	link    *link // the attached stack's; nil without
+	stop    func() bool // stops the tick that is due
+	ended   bool        // the memory may be gone
+	link    *link       // the attached stack's; nil without
 	waiters []chan []byte
 }
 
@@ -116,6 +118,10 @@ func (d *Driver) Run(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.detach()
+	d.ended = true
+	if d.ticking {
+		d.stop()
+	}
 	// The device must be quiet before its memory goes back to the system.
 	return errors.Join(err, d.engine.dev.Close())
 }
@@ -172,13 +178,16 @@ func (d *Driver) settle(receive, idle bool) {
 	}
 	if d.engine.needsTicks() && !d.ticking {
 		d.ticking = true
-		d.config.After(tickTime, d.tick)
+		d.stop = d.config.After(tickTime, d.tick)
 	}
 }
 
 func (d *Driver) tick() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.ended {
+		return
+	}
 	d.ticking = false
 	if err := d.engine.tick(); err != nil {
 		d.fail(err)
