@@ -103,27 +103,34 @@ func (s *Stack) SetAddress(name string, a netapi.Address) error {
 		s.route()
 		return nil
 	}
-	if i.address.Prefix.IsValid() {
-		if err := s.ip.RemoveAddress(i.id, addressOf(i.address.Prefix.Addr())); err != nil {
-			return fault("remove address", err)
-		}
-		i.address = netapi.Address{}
-	}
-	if a.Prefix.IsValid() {
-		protocolAddress := tcpip.ProtocolAddress{
-			Protocol: ipv4.ProtocolNumber,
-			AddressWithPrefix: tcpip.AddressWithPrefix{
-				Address: addressOf(a.Prefix.Addr()), PrefixLen: a.Prefix.Bits(),
-			},
-		}
-		if err := s.ip.AddProtocolAddress(i.id, protocolAddress, stack.AddressProperties{}); err != nil {
-			s.route()
-			return fault("add address", err)
-		}
+	err := s.replaceAddress(i, a.Prefix)
+	if err != nil {
+		a = netapi.Address{}
 	}
 	i.address = a
 	s.route()
 	s.announce(i)
+	return err
+}
+
+// replaceAddress removes the interface's address and adds the new one, unless it is the zero Prefix. When it fails the interface
+// has none.
+func (s *Stack) replaceAddress(i *iface, fresh netip.Prefix) error {
+	if old := i.address.Prefix; old.IsValid() {
+		if err := s.ip.RemoveAddress(i.id, addressOf(old.Addr())); err != nil {
+			return fault("remove address", err)
+		}
+	}
+	if !fresh.IsValid() {
+		return nil
+	}
+	address := tcpip.ProtocolAddress{
+		Protocol:          ipv4.ProtocolNumber,
+		AddressWithPrefix: tcpip.AddressWithPrefix{Address: addressOf(fresh.Addr()), PrefixLen: fresh.Bits()},
+	}
+	if err := s.ip.AddProtocolAddress(i.id, address, stack.AddressProperties{}); err != nil {
+		return fault("add address", err)
+	}
 	return nil
 }
 

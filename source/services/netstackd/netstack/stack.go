@@ -14,7 +14,6 @@ import (
 
 	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/link/loopback"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -136,7 +135,7 @@ func (s *Stack) tune() error {
 
 func (s *Stack) addLoopback() error {
 	options := stack.NICOptions{Name: Loopback, Disabled: true}
-	if err := s.ip.CreateNICWithOptions(loopbackID, loopback.New(), options); err != nil {
+	if err := s.ip.CreateNICWithOptions(loopbackID, link.NewLoopback(loopbackMTU), options); err != nil {
 		return fault("create lo", err)
 	}
 	s.interfaces = append(s.interfaces, &iface{name: Loopback, id: loopbackID, mtu: loopbackMTU})
