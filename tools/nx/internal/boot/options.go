@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"nexus/tools/nx/internal/frame"
 	"nexus/tools/nx/internal/machine"
 )
 
@@ -95,6 +97,9 @@ func (o *Options) prepare(ctx context.Context) (qemu string, v machine.Version, 
 // commandLine is the kernel's.
 func (o *Options) commandLine() string {
 	words := []string{"nexus.profile=" + o.Profile, "nexus.net=" + o.Net}
+	if o.Net == NetStatic {
+		words = append(words, "nexus.addr="+netip.PrefixFrom(frame.Guest.IP, frame.Subnet.Bits()).String(), "nexus.gw="+frame.Host.IP.String())
+	}
 	if o.Stay {
 		words = append(words, "nexus.stay=1")
 	}

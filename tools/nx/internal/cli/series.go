@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nexus/tools/nx/internal/boot"
+	"nexus/tools/nx/internal/contract"
 	"nexus/tools/nx/internal/machine"
 	"nexus/tools/nx/internal/series"
 	"nexus/tools/nx/internal/tap"
@@ -100,14 +101,20 @@ func soak(ctx context.Context, s streams, n int, args []string, keep string) (fa
 
 func newSame(s streams) *cobra.Command {
 	var boots int
+	var file string
 	cmd := &cobra.Command{
 		Use:   "same [flags] [-- BOOT-FLAG...]",
 		Short: "Boot several times counting instructions, and compare the consoles byte by byte",
 		Long: `Boot several times with the deterministic profile under -icount, and compare the
-consoles byte by byte. What follows -- is given to every nx boot.
+consoles byte by byte, but for the lines that the contract says may vary. What
+follows -- is given to every nx boot.
 ` + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args = append([]string{"--profile", machine.Deterministic, "--icount", "--nic", boot.NICWire}, args...)
+			rules, err := contract.Load(file)
+			if err != nil {
+				return err
+			}
+			args = append([]string{"--profile", machine.Deterministic, "--icount", "--nic", boot.NICWire, "--contract", file}, args...)
 			var reports []*boot.Report
 			for i := range boots {
 				report, err := bootChild(cmd.Context(), s, args)
@@ -120,20 +127,33 @@ consoles byte by byte. What follows -- is given to every nx boot.
 				}
 				reports = append(reports, report)
 			}
-			show := newConsole(s.out, false)
-			differences := series.Compare(reports)
-			for _, d := range differences {
-				show.printf("nexus: %v\n", d)
-			}
-			if len(differences) > 0 {
-				return statusError(exitUnproven)
-			}
-			show.printf("nexus: %d consoles of %d lines, the same to the byte\n", boots, len(reports[0].Console))
-			return nil
+			return compareConsoles(s, reports, rules)
 		},
 	}
 	cmd.Flags().IntVar(&boots, "boots", 10, "how many boots")
+	cmd.Flags().StringVar(&file, "contract", "tests/contract/markers.json", "marker contract")
 	return cmd
+}
+
+// compareConsoles prints how the boots' consoles differ, or that they do not.
+func compareConsoles(s streams, reports []*boot.Report, rules *contract.Contract) error {
+	show := newConsole(s.out, false)
+	differences := series.Compare(reports, rules.MayVary)
+	for _, d := range differences {
+		show.printf("nexus: %v\n", d)
+	}
+	if len(differences) > 0 {
+		return statusError(exitUnproven)
+	}
+	varying := 0
+	for _, l := range reports[0].Console {
+		if rules.MayVary(l.Text) {
+			varying++
+		}
+	}
+	show.printf("nexus: %d consoles of %d lines, the same to the byte but for %d that may vary\n",
+		len(reports), len(reports[0].Console), varying)
+	return nil
 }
 
 // bootChild runs nx boot in a process of its own and gives its report.

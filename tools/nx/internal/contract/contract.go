@@ -20,9 +20,11 @@ var ErrInvalid = errors.New("contract: invalid")
 
 // Contract is the whole of markers.json.
 type Contract struct {
-	About     string      `json:"about"`
-	Markers   []Marker    `json:"markers"`
-	Forbidden []Forbidden `json:"forbidden"`
+	About     string   `json:"about"`
+	Markers   []Marker `json:"markers"`
+	Forbidden []Rule   `json:"forbidden"` // lines that must not appear
+	// Varies are lines that may differ between boots that count instructions.
+	Varies []Rule `json:"varies"`
 	// BudgetMS bounds the time from exec of QEMU to the last marker.
 	BudgetMS int `json:"budget_ms"`
 	// Exit is the status QEMU must end with.
@@ -56,8 +58,8 @@ type Marker struct {
 	line *regexp.Regexp
 }
 
-// Forbidden is a line that must not appear.
-type Forbidden struct {
+// Rule says something of the lines that match a regular expression.
+type Rule struct {
 	Line string `json:"line"`
 	Why  string `json:"why"`
 	line *regexp.Regexp
@@ -149,14 +151,31 @@ func (c *Contract) check() error {
 			return fmt.Errorf("marker %s: before %q, which is no marker", m.ID, m.Before)
 		}
 	}
-	for i := range c.Forbidden {
-		f := &c.Forbidden[i]
-		var err error
-		if f.line, err = regexp.Compile(f.Line); err != nil || f.Why == "" {
-			return fmt.Errorf("forbidden line %d needs a pattern and a reason: %w", i, err)
+	for _, rules := range [][]Rule{c.Forbidden, c.Varies} {
+		for i := range rules {
+			if err := rules[i].check(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func (r *Rule) check() error {
+	var err error
+	if r.line, err = regexp.Compile(r.Line); err != nil {
+		return err
+	}
+	if r.Line == "" || r.Why == "" {
+		return fmt.Errorf("the rule for lines like %q needs a pattern and a reason", r.Line)
+	}
+	return nil
+}
+
+// MayVary tells whether a line may differ between boots that count
+// instructions.
+func (c *Contract) MayVary(line string) bool {
+	return slices.ContainsFunc(c.Varies, func(r Rule) bool { return r.line.MatchString(line) })
 }
 
 // check compiles m; earlier are the markers that may be named in after.

@@ -24,6 +24,7 @@ type Verdict struct {
 	Proven   bool          `json:"proven"`
 	Markers  []MarkerProof `json:"markers"`
 	Failures []string      `json:"failures,omitempty"`
+	Missing  []string      `json:"missing,omitempty"` // ids of the markers that did not appear
 	// Evident counts the markers that had evidence, all of it found.
 	Evident int           `json:"with_evidence"`
 	Took    time.Duration `json:"took_ns"` // from exec of QEMU to the last marker
@@ -49,7 +50,11 @@ type Finding struct {
 func (t *Tracker) Judge(out Outside) Verdict {
 	v := Verdict{Failures: slices.Clone(t.failures)}
 	for _, m := range t.Missing() {
-		v.Failures = append(v.Failures, fmt.Sprintf("marker %s of %s is missing: %s", m.ID, m.Owner, m.Line))
+		v.Missing = append(v.Missing, m.ID)
+	}
+	if len(v.Missing) > 0 {
+		m := t.Missing()[0]
+		v.Failures = append(v.Failures, fmt.Sprintf("marker %s of %s is missing: %s%s", m.ID, m.Owner, m.Line, others(len(v.Missing)-1)))
 	}
 	for _, m := range t.expected {
 		hit := t.hits[m.ID]
@@ -78,6 +83,14 @@ func (t *Tracker) Judge(out Outside) Verdict {
 	}
 	v.Proven = len(v.Failures) == 0
 	return v
+}
+
+// others says how many more there are.
+func others(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
 }
 
 // find looks for one piece of evidence.

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -36,12 +37,23 @@ func report(lines ...string) *boot.Report {
 	return r
 }
 
+func never(string) bool { return false }
+
+func varying(line string) bool { return strings.HasPrefix(line, "v") }
+
 func TestCompare(t *testing.T) {
 	first := report("a", "b", "c")
 	late := report("a", "b", "c")
 	late.Console[2].At = time.Hour
-	got := Compare([]*boot.Report{first, report("a", "b", "c"), late, report("a", "x", "c"), report("a", "b"), report("a", "b", "c", "d")})
-	want := []Difference{{4, 2, "b", "x"}, {5, 3, "c", ""}, {6, 4, "", "d"}}
+	got := Compare([]*boot.Report{first, report("a", "b", "c"), late, report("a", "x", "c"), report("a", "b"), report("a", "b", "c", "d"), report("v1", "b", "c")}, never)
+	if d := Compare([]*boot.Report{report("v1", "b"), report("v2", "b"), report("v", "b")}, varying); d != nil {
+		t.Errorf("varying lines: %v", d)
+	}
+	if d := Compare([]*boot.Report{report("v1", "b"), report("b")}, varying); len(d) != 1 {
+		t.Errorf("a varying line that is missing: %v", d)
+	}
+
+	want := []Difference{{4, 2, "b", "x"}, {5, 3, "c", ""}, {6, 4, "", "d"}, {7, 1, "a", "v1"}}
 	if len(got) != len(want) {
 		t.Fatalf("got %v", got)
 	}
@@ -50,7 +62,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got[i], want[i])
 		}
 	}
-	if d := Compare(nil); d != nil {
+	if d := Compare(nil, never); d != nil {
 		t.Errorf("none: %v", d)
 	}
 }
