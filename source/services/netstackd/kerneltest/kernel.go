@@ -396,6 +396,9 @@ func (c *Conn) Write(b []byte) (int, error) {
 // CloseWrite is shutdown(SHUT_WR).
 func (c *Conn) CloseWrite() error { return c.shutdown(unix.SHUT_WR) }
 
+// CloseRead is shutdown(SHUT_RD).
+func (c *Conn) CloseRead() error { return c.shutdown(unix.SHUT_RD) }
+
 func (c *Conn) shutdown(how int) error {
 	raw, err := c.file.SyscallConn()
 	if err != nil {

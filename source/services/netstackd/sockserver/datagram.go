@@ -29,7 +29,7 @@ func (s *socket) sendDatagram(data []byte) {
 		return
 	}
 	for {
-		_, err := s.endpoint.Write(payload, options)
+		_, err := s.ep().Write(payload, options)
 		switch err.(type) {
 		case nil:
 			return
@@ -51,7 +51,7 @@ func (s *socket) downloadDatagram(buf []byte) bool {
 		return false
 	}
 	room := tcpip.SliceWriter(buf[sockns.AddressSize:])
-	got, err := s.endpoint.Read(&room, tcpip.ReadOptions{NeedRemoteAddr: true})
+	got, err := s.ep().Read(&room, tcpip.ReadOptions{NeedRemoteAddr: true})
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrWouldBlock, *tcpip.ErrClosedForReceive:
@@ -61,6 +61,9 @@ func (s *socket) downloadDatagram(buf []byte) bool {
 		return true
 	default: // an ICMP error for an earlier datagram
 		s.server.event(s, netstack.ErrnoOf(err))
+		return true
+	}
+	if s.discard {
 		return true
 	}
 	from := addressOf(got.RemoteAddr)

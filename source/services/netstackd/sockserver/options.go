@@ -15,10 +15,32 @@ const (
 	maxBuffer = 512 << 10
 )
 
-// option sets a socket option. The kernel has checked that it knows the option and answers getsockopt itself; options without
-// an effect here need none.
+// maxOptions bounds the options that are kept for a socket; there are fewer.
+const maxOptions = 32
+
+// option sets a socket option and keeps it for renew.
 func (s *socket) option(r *sockns.Record) {
-	options := s.endpoint.SocketOptions()
+	s.apply(r)
+	if s.datagram {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.options {
+		if s.options[i].Arg0 == r.Arg0 {
+			s.options[i] = *r
+			return
+		}
+	}
+	if len(s.options) < maxOptions {
+		s.options = append(s.options, *r)
+	}
+}
+
+// apply sets a socket option. The kernel has checked that it knows the option and answers getsockopt itself; options without
+// an effect here need none.
+func (s *socket) apply(r *sockns.Record) {
+	options := s.ep().SocketOptions()
 	value := r.Arg1
 	on := value != 0
 	switch r.Arg0 {
@@ -42,19 +64,19 @@ func (s *socket) option(r *sockns.Record) {
 		options.SetQuickAck(on)
 	case unix.IPPROTO_TCP<<16 | unix.TCP_KEEPIDLE:
 		idle := tcpip.KeepaliveIdleOption(seconds(value))
-		_ = s.endpoint.SetSockOpt(&idle) // UDP refuses; the kernel does not let it ask
+		_ = s.ep().SetSockOpt(&idle) // UDP refuses; the kernel does not let it ask
 	case unix.IPPROTO_TCP<<16 | unix.TCP_KEEPINTVL:
 		interval := tcpip.KeepaliveIntervalOption(seconds(value))
-		_ = s.endpoint.SetSockOpt(&interval)
+		_ = s.ep().SetSockOpt(&interval)
 	case unix.IPPROTO_TCP<<16 | unix.TCP_KEEPCNT:
-		_ = s.endpoint.SetSockOptInt(tcpip.KeepaliveCountOption, int(min(max(value, 1), 127)))
+		_ = s.ep().SetSockOptInt(tcpip.KeepaliveCountOption, int(min(max(value, 1), 127)))
 	case unix.IPPROTO_TCP<<16 | unix.TCP_USER_TIMEOUT:
 		timeout := tcpip.TCPUserTimeoutOption(time.Duration(value) * time.Millisecond)
-		_ = s.endpoint.SetSockOpt(&timeout)
+		_ = s.ep().SetSockOpt(&timeout)
 	case unix.IPPROTO_IP<<16 | unix.IP_TTL:
-		_ = s.endpoint.SetSockOptInt(tcpip.IPv4TTLOption, int(min(max(value, 1), 255)))
+		_ = s.ep().SetSockOptInt(tcpip.IPv4TTLOption, int(min(max(value, 1), 255)))
 	case unix.IPPROTO_IP<<16 | unix.IP_TOS:
-		_ = s.endpoint.SetSockOptInt(tcpip.IPv4TOSOption, int(value&0xff))
+		_ = s.ep().SetSockOptInt(tcpip.IPv4TOSOption, int(value&0xff))
 	}
 }
 

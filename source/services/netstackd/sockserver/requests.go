@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"nexus/source/libs/sockns"
 	"nexus/source/services/netstackd/netstack"
@@ -85,7 +86,12 @@ func (s *socket) bind(r *sockns.Record) {
 		s.server.reply(r, syscall.EAFNOSUPPORT, sockns.Address{}, sockns.Address{})
 		return
 	}
-	err := s.endpoint.Bind(fullAddress(r.Local))
+	err := s.ep().Bind(fullAddress(r.Local))
+	if err == nil {
+		s.mu.Lock()
+		s.bound = s.localOf(s.endpoint)
+		s.mu.Unlock()
+	}
 	s.server.reply(r, netstack.ErrnoOf(err), s.local(), sockns.Address{})
 }
 
@@ -96,13 +102,13 @@ func (s *socket) listen(r *sockns.Record) {
 		return
 	}
 	if s.local().Port == 0 { // as Linux does: a listener without a port gets one
-		if err := s.endpoint.Bind(tcpip.FullAddress{}); err != nil {
+		if err := s.ep().Bind(tcpip.FullAddress{}); err != nil {
 			s.server.reply(r, netstack.ErrnoOf(err), sockns.Address{}, sockns.Address{})
 			return
 		}
 	}
 	backlog := min(max(int(int32(r.Arg0)), 1), maxBacklog)
-	err := s.endpoint.Listen(backlog)
+	err := s.ep().Listen(backlog)
 	if err == nil {
 		s.mu.Lock()
 		if s.phase == idle {
@@ -131,7 +137,7 @@ func (s *socket) connect(r *sockns.Record) {
 		s.server.reply(r, refusal(phase), s.local(), s.remote())
 		return
 	}
-	err := s.endpoint.Connect(destination(r.Remote))
+	err := s.ep().Connect(destination(r.Remote))
 	s.mu.Lock()
 	if s.phase == idle {
 		// Only from here on the pump may ask the stack how the connection is doing.
@@ -172,7 +178,7 @@ func (s *socket) finishConnect() bool {
 	remote := s.request.Remote
 	s.mu.Unlock()
 	// Asked again, the stack tells how far it is.
-	switch err := s.endpoint.Connect(destination(remote)); err.(type) {
+	switch err := s.ep().Connect(destination(remote)); err.(type) {
 	case *tcpip.ErrAlreadyConnecting, *tcpip.ErrConnectStarted:
 		return false
 	case nil, *tcpip.ErrAlreadyConnected:
@@ -192,16 +198,45 @@ func (s *socket) connectDone(err tcpip.Error) {
 		return
 	}
 	request := s.request
-	s.phase = idle
-	if err == nil {
-		s.phase = connected
-	}
+	s.phase = connected
 	s.mu.Unlock()
+	local, remote := s.local(), s.remote()
 	if err == nil {
 		s.server.count.connected.Add(1)
+	} else {
+		s.renew()
 	}
-	s.server.reply(&request, netstack.ErrnoOf(err), s.local(), s.remote())
+	s.server.reply(&request, netstack.ErrnoOf(err), local, remote)
 	s.server.ready.add(s)
+}
+
+// renew gives a socket whose connect failed a new endpoint, with the address and options of the old one: a program may try again,
+// which the stack's endpoint can not.
+func (s *socket) renew() {
+	endpoint, queue, err := s.server.stack.Socket(tcp.ProtocolNumber)
+	if err != nil {
+		return // the old one says that it has failed
+	}
+	s.mu.Lock()
+	if s.phase == closed {
+		s.mu.Unlock()
+		endpoint.Close()
+		return
+	}
+	old := s.endpoint
+	bound, options := s.bound, s.options
+	s.queue.EventUnregister(&s.entry)
+	s.endpoint, s.queue, s.phase = endpoint, queue, idle
+	queue.EventRegister(&s.entry)
+	s.mu.Unlock()
+	old.Close()
+
+	for i := range options {
+		s.apply(&options[i])
+	}
+	if bound.Family == sockns.FamilyIP4 {
+		_ = endpoint.Bind(fullAddress(bound)) // somebody may have taken the port meanwhile: connect chooses another
+	}
 }
 
 // connectDatagram sets or dissolves a datagram socket's peer.
@@ -209,9 +244,9 @@ func (s *socket) connectDatagram(r *sockns.Record) {
 	var err tcpip.Error
 	switch r.Remote.Family {
 	case sockns.FamilyNone:
-		err = s.endpoint.Disconnect()
+		err = s.ep().Disconnect()
 	case sockns.FamilyIP4:
-		err = s.endpoint.Connect(destination(r.Remote))
+		err = s.ep().Connect(destination(r.Remote))
 	default:
 		err = &tcpip.ErrAddressFamilyNotSupported{}
 	}
@@ -225,7 +260,7 @@ func (s *socket) shutDatagram(r *sockns.Record) {
 		return
 	}
 	flags := []tcpip.ShutdownFlags{tcpip.ShutdownRead, tcpip.ShutdownWrite, tcpip.ShutdownRead | tcpip.ShutdownWrite}[r.Arg0]
-	if err := s.endpoint.Shutdown(flags); err != nil {
+	if err := s.ep().Shutdown(flags); err != nil {
 		s.server.event(s, netstack.ErrnoOf(err))
 	}
 }

@@ -159,6 +159,71 @@ func TestConnectRefused(t *testing.T) {
 	eventually(t, "refused sockets are closed", func() bool { return n.count("open") == 0 })
 }
 
+// TestConnectAgain: a socket whose connect failed can be connected, with the options and the address it had.
+func TestConnectAgain(t *testing.T) {
+	n := newNamespace(t)
+	s, err := n.Open(sockns.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Bind(anyPort); err != nil {
+		t.Fatal(err)
+	}
+	bound := s.Local()
+	if err := s.Option(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := s.Connect(nowhere); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	l, err := n.Listen(anyPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := s.Connect(l.Local()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Local() != bound {
+		t.Errorf("bound to %v, connected from %v", bound, s.Local())
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client := &kerneltest.Conn{Socket: s}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(server, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestShutdownRead: what comes for a program that reads no more is dropped, and its peer notices nothing.
+func TestShutdownRead(t *testing.T) {
+	n := newNamespace(t)
+	client, server := n.connect(t)
+	defer client.Close()
+	defer server.Close()
+	if err := client.CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Write(make([]byte, 4<<20)); err != nil {
+		t.Fatalf("peer: %v", err)
+	}
+	if _, err := client.Write([]byte("still sends")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(server, make([]byte, 11)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestBindInUse(t *testing.T) {
 	n := newNamespace(t)
 	l, err := n.Listen(anyPort)

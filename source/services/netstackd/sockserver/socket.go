@@ -35,8 +35,6 @@ type socket struct {
 	server   *Server
 	id       uint32
 	datagram bool
-	endpoint tcpip.Endpoint
-	queue    *waiter.Queue
 	entry    waiter.Entry
 	data     *os.File // the server's end of the data pair
 	raw      syscall.RawConn
@@ -46,13 +44,18 @@ type socket struct {
 	writable chan struct{} // holds a token when the stack may have room again
 	gone     chan struct{} // closed by close
 
-	mu      sync.Mutex
-	phase   phase
-	request sockns.Record // the CONNECT under way
+	mu       sync.Mutex
+	endpoint tcpip.Endpoint
+	queue    *waiter.Queue
+	phase    phase
+	request  sockns.Record   // the CONNECT under way
+	bound    sockns.Address  // of the last BIND that succeeded
+	options  []sockns.Record // those set so far, each once
 
 	// The pump's:
 	left      []byte // taken from the stack, not yet taken by the program
-	finished  bool   // nothing more goes to the program
+	finished  bool   // nothing more comes from the stack
+	discard   bool   // the program takes nothing any more
 	drainLock sync.Mutex
 	draining  bool // a goroutine waits for the program to take left, which is that goroutine's meanwhile
 }
@@ -78,7 +81,7 @@ func (s *Server) newSocket(id uint32, datagram bool, endpoint tcpip.Endpoint, qu
 
 // run registers the socket and starts to serve it.
 func (s *socket) run() {
-	s.entry.Init(s, waiter.AllEvents)
+	s.entry.Init(s, waiter.AllEvents) // its callback takes none of the locks that are held to change it
 	s.queue.EventRegister(&s.entry)
 	s.server.active.Go(s.upload)
 	if !s.server.enter(s) {
@@ -86,6 +89,13 @@ func (s *socket) run() {
 		return
 	}
 	s.server.ready.add(s) // something may have come before the entry was there
+}
+
+// ep returns the stack's end of the socket.
+func (s *socket) ep() tcpip.Endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.endpoint
 }
 
 // NotifyEvent implements waiter.EventListener. The stack calls it with its locks held.
@@ -108,15 +118,16 @@ func (s *socket) close(abrupt bool) {
 		return
 	}
 	s.phase = closed
+	endpoint := s.endpoint
+	s.queue.EventUnregister(&s.entry)
 	s.mu.Unlock()
 
 	close(s.gone)
 	s.server.leave(s)
-	s.queue.EventUnregister(&s.entry)
 	if abrupt {
-		s.endpoint.Abort()
+		endpoint.Abort()
 	}
-	s.endpoint.Close()
+	endpoint.Close()
 	s.data.Close()
 	s.server.release()
 }
@@ -158,8 +169,10 @@ func (s *socket) serve(buf []byte) bool {
 }
 
 // local and remote return the socket's addresses, as far as it has them.
-func (s *socket) local() sockns.Address {
-	a, err := s.endpoint.GetLocalAddress()
+func (s *socket) local() sockns.Address { return s.localOf(s.ep()) }
+
+func (s *socket) localOf(endpoint tcpip.Endpoint) sockns.Address {
+	a, err := endpoint.GetLocalAddress()
 	if err != nil {
 		return sockns.Address{}
 	}
@@ -167,7 +180,7 @@ func (s *socket) local() sockns.Address {
 }
 
 func (s *socket) remote() sockns.Address {
-	a, err := s.endpoint.GetRemoteAddress()
+	a, err := s.ep().GetRemoteAddress()
 	if err != nil {
 		return sockns.Address{}
 	}

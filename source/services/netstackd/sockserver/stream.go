@@ -19,7 +19,7 @@ func (s *socket) accept() bool {
 	if !s.server.reserve(s) {
 		return false
 	}
-	endpoint, queue, err := s.endpoint.Accept(nil)
+	endpoint, queue, err := s.ep().Accept(nil)
 	if err != nil {
 		s.server.release()
 		return false // nothing there; the listener's own end shows at its data pair
@@ -76,7 +76,7 @@ func (s *socket) uploadAll() (reset bool) {
 		return false // the pair of a datagram socket ends only when it is closed
 	}
 	// The program wants to send no more. It may still read.
-	if err := s.endpoint.Shutdown(tcpip.ShutdownWrite); err != nil {
+	if err := s.ep().Shutdown(tcpip.ShutdownWrite); err != nil {
 		if _, ok := err.(*tcpip.ErrNotConnected); !ok {
 			s.fail(err)
 		}
@@ -103,12 +103,12 @@ func (s *socket) receive() (buf *[chunk]byte, n int, err error) {
 	return buf, n, err
 }
 
-// awaitHangUp waits until the program's end of the pair is closed.
+// awaitHangUp waits until the program's end of the pair is closed, or takes and gives nothing any more. A send of no bytes tells:
+// it fails with EPIPE then, and does nothing before.
 func (s *socket) awaitHangUp() {
 	_ = s.raw.Read(func(fd uintptr) bool {
-		poll := []unix.PollFd{{Fd: int32(fd)}}
-		_, err := unix.Poll(poll, 0)
-		return err != nil && err != unix.EINTR || poll[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+		_, err := unix.SendmsgN(int(fd), nil, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		return err != nil && err != unix.EAGAIN
 	})
 }
 
@@ -116,7 +116,7 @@ func (s *socket) awaitHangUp() {
 func (s *socket) sendStream(data []byte) {
 	reader := bytes.NewReader(data)
 	for reader.Len() > 0 {
-		_, err := s.endpoint.Write(reader, tcpip.WriteOptions{})
+		_, err := s.ep().Write(reader, tcpip.WriteOptions{})
 		switch err.(type) {
 		case nil:
 		case *tcpip.ErrWouldBlock:
@@ -149,7 +149,7 @@ func (s *socket) downloadStream(buf []byte) bool {
 		return false
 	}
 	room := tcpip.SliceWriter(buf)
-	got, err := s.endpoint.Read(&room, tcpip.ReadOptions{})
+	got, err := s.ep().Read(&room, tcpip.ReadOptions{})
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrWouldBlock:
@@ -163,7 +163,10 @@ func (s *socket) downloadStream(buf []byte) bool {
 		s.fail(err)
 		return false
 	}
-	s.endpoint.ModerateRecvBuf(got.Count)
+	if s.discard {
+		return true
+	}
+	s.ep().ModerateRecvBuf(got.Count)
 	return s.give(buf[:got.Count])
 }
 
@@ -185,12 +188,9 @@ func (s *socket) give(data []byte) bool {
 		s.server.active.Go(s.drain)
 		return false
 	default:
-		// The program is gone, or reads no more: what comes for it is dropped, and a stream's peer must hear.
-		s.finished = !s.datagram
-		if !s.datagram {
-			_ = s.endpoint.Shutdown(tcpip.ShutdownRead)
-		}
-		return false
+		// The program is gone, or reads no more: what comes for it is dropped, as Linux does after SHUT_RD.
+		s.discard = true
+		return true
 	}
 }
 
