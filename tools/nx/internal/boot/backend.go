@@ -69,6 +69,7 @@ func openBackend(kind string, o *Options, rec *capture.Recorder) (*backend, erro
 		Link: l, Sockets: sockets,
 		AskBack: true,
 		DHCP:    o.Net == NetDHCP && !o.NoLease,
+		Noise:   o.Noise,
 	})
 	if err != nil {
 		b.shut()

@@ -42,6 +42,7 @@ type Options struct {
 	Legacy  bool // offer a version 1 card, to see it refused
 	Net     string
 	NoLease bool // with NetDHCP: the host leaves DHCP to somebody else
+	Noise   bool // the host also sends garbage frames
 	Profile string
 	Icount  bool
 	Append  []string // more words for the kernel command line

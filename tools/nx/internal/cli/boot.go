@@ -19,8 +19,8 @@ type bootFlags struct {
 	json     bool
 	verbose  bool
 	record   string
-	prepared bool // this process is in the TAP's namespace already
-	why      string
+	here     bool   // use the TAP of this process's network namespace
+	why      string // the back end was chosen for, in the process that chose it
 }
 
 func newBoot(s streams) *cobra.Command {
@@ -69,12 +69,10 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show the firmware's lines too")
 	fs.BoolVar(&f.Legacy, "legacy-nic", false, "offer a version 1 card, which Nexus must refuse")
 	fs.BoolVar(&f.NoLease, "no-lease", false, "with --net dhcp: leave DHCP to another server on the TAP, or to none")
-	fs.BoolVar(&f.prepared, "in-namespace", false, "")
+	fs.BoolVar(&f.Noise, "noise", false, "the host also sends garbage frames, the same in every boot")
+	fs.BoolVar(&f.here, "here", false, "with --nic tap: use the TAP of this network namespace, e.g. in nx tap")
 	fs.StringVar(&f.why, "nic-why", "", "")
-	for _, hidden := range []string{"in-namespace", "nic-why", "legacy-nic", "no-lease"} {
-		// Fails only for a flag that does not exist.
-		_ = fs.MarkHidden(hidden)
-	}
+	_ = fs.MarkHidden("nic-why") // the flag exists
 }
 
 func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
@@ -84,14 +82,17 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
+	if f.here && f.NIC != boot.NICTap {
+		return fmt.Errorf("--here is for --nic %s", boot.NICTap)
+	}
 	nic, why := f.NIC, f.why
-	if !f.prepared {
+	if !f.here {
 		var err error
 		if nic, why, err = choose(f.NIC); err != nil {
 			return err
 		}
 		if nic == boot.NICTap {
-			return inNamespace(cmd.Context(), s, append(os.Args[1:], "--nic", nic, "--in-namespace", "--nic-why", why)...)
+			return inNamespace(cmd.Context(), s, append(os.Args[1:], "--nic", nic, "--here", "--nic-why", why)...)
 		}
 	}
 	if nic == boot.NICTap {

@@ -52,6 +52,7 @@ type Config struct {
 	Sockets Sockets
 	AskBack bool
 	DHCP    bool          // lease 10.0.2.15
+	Noise   bool          // send garbage too, from the guest's first frame on
 	Retry   time.Duration // until an unanswered question is asked again; 0 is 250 ms
 	Tries   int           // how often it is asked at most; 0 is 8
 }
@@ -91,6 +92,9 @@ func Start(cfg Config) (*Peer, error) {
 	p := &Peer{cfg: cfg, cancel: cancel, echo: echo, http: newServer(), undhcp: func() {}}
 	if cfg.DHCP {
 		p.undhcp = serveDHCP(cfg.Link)
+	}
+	if cfg.Noise {
+		p.work.Go(func() { makeNoise(ctx, cfg.Link) })
 	}
 	p.work.Go(func() { p.serveEcho(ctx) })
 	// Serve returns only when the server or its listener is closed.
