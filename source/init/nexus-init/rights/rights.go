@@ -32,7 +32,7 @@ type Set struct {
 	proven     int
 }
 
-// pair is a channel: its two ends, -1 when handed out.
+// pair is a channel: its two ends, the server's -1 when handed out.
 type pair struct{ server, client int }
 
 // Prepare opens the channels and socket namespaces of the manifest, which
@@ -131,8 +131,15 @@ func (s *Set) grant(d manifest.Descriptor) (int, error) {
 	case manifest.Serve:
 		return take(&s.channels[d.Object].server), nil
 	default: // manifest.Connect; the manifest has no other kind
-		return take(&s.channels[d.Object].client), nil
+		return s.connect(d.Object)
 	}
+}
+
+// connect copies the client's end of a channel. The Set keeps its own, so that a server does not lose its channel when a
+// client that runs once has ended.
+func (s *Set) connect(channel string) (int, error) {
+	fd, err := unix.FcntlInt(uintptr(s.channels[channel].client), unix.F_DUPFD_CLOEXEC, 3)
+	return fd, os.NewSyscallError("fcntl", err)
 }
 
 func take(fd *int) int {
