@@ -304,7 +304,7 @@ func TestTCPUnderLoss(t *testing.T) {
 	n := join(t, Options{Mode: Stub})
 	random := rand.New(rand.NewChaCha8([32]byte{1}))
 	var held []byte
-	n.cable.Tamper = func(_ int, frame []byte) [][]byte {
+	n.cable.SetTamper(func(_ int, frame []byte) [][]byte {
 		switch p := random.IntN(1000); {
 		case p < 10:
 			return nil
@@ -324,7 +324,7 @@ func TestTCPUnderLoss(t *testing.T) {
 			held = nil
 		}
 		return out
-	}
+	})
 	transfer(t, n, 4<<20)
 }
 

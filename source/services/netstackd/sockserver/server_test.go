@@ -513,9 +513,8 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestManyConnections opens a thousand connections at once, uses each, and closes them all.
+// TestManyConnections opens many connections at once, uses each, and closes them all.
 func TestManyConnections(t *testing.T) {
-	const many = 1000
 	raiseDescriptorLimit(t, 8*many)
 	n := newNamespace(t)
 	l, err := n.Listen(anyPort)

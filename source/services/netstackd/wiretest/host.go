@@ -57,10 +57,16 @@ func (h *Host) Close() {
 
 // Cable carries frames between two ports. It never blocks the sender: what does not fit is lost, as on a real one.
 type Cable struct {
-	mu   sync.Mutex
-	ends [2]*Port
-	// Tamper, if set, may change, drop (no result) or multiply each frame. from is the sending end, 0 or 1.
-	Tamper func(from int, frame []byte) [][]byte
+	mu     sync.Mutex
+	ends   [2]*Port
+	tamper func(from int, frame []byte) [][]byte
+}
+
+// SetTamper sets a function that may change, drop (no result) or multiply each frame. from is the sending end, 0 or 1.
+func (c *Cable) SetTamper(tamper func(from int, frame []byte) [][]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tamper = tamper
 }
 
 // Plug puts a port at an end.
@@ -74,7 +80,7 @@ func (c *Cable) Plug(end int, p *Port) {
 func (c *Cable) Out(from int) func(frame []byte) {
 	return func(frame []byte) {
 		c.mu.Lock()
-		to, tamper := c.ends[1-from], c.Tamper
+		to, tamper := c.ends[1-from], c.tamper
 		frames := [][]byte{frame}
 		if tamper != nil {
 			frames = tamper(from, frame)
