@@ -8,10 +8,6 @@ B := build
 GUEST := GOOS=linux GOARCH=riscv64 CGO_ENABLED=0
 NX := $(B)/nx
 
-# The programs of the boot archive are nexus-init, every service and the
-# selftests; the benchmark's archive has its server beside them.
-PROGRAMS := $(notdir $(wildcard source/services/*)) selftest-client
-
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,23 +31,22 @@ $(B)/neuron.img: FORCE
 	@mkdir -p $(B)
 	@go run ./tools/mkkernel -o $@
 
-.PHONY: programs
-programs:
-	@mkdir -p $(B)/bin
-	@$(GUEST) go build -trimpath -ldflags='-s -w' -o $(B)/bin/ ./source/init/nexus-init ./source/services/... ./source/apps/...
+# source/nexus is nexus-init, every service and the selftests in one file.
+$(B)/nexus: FORCE
+	@mkdir -p $(B)
+	@$(GUEST) go build -trimpath -ldflags='-s -w' -o $@ ./source/nexus
 
 $(B)/virt-nexus.dtb: pkg/dts/virt-nexus.dts | $(NX)
 	@$(NX) dtb $< $@
 
-# DEST=SRC pairs: $(call contents,MANIFEST,PROGRAMS)
-contents = /init=$(B)/bin/nexus-init $(foreach p,$2,/bin/$p=$(B)/bin/$p) \
-	/etc/nexus/manifest.json=pkg/manifests/$1.json /pkg/dts=pkg/dts /pkg/fixtures=pkg/fixtures
+# DEST=SRC pairs of an archive with manifest $1.
+contents = /init=$(B)/nexus /etc/nexus/manifest.json=pkg/manifests/$1.json /pkg/dts=pkg/dts /pkg/fixtures=pkg/fixtures
 
-$(B)/boot.cpio: programs FORCE
-	@go run ./tools/mkarchive -o $@ $(call contents,default,$(PROGRAMS))
+$(B)/boot.cpio: $(B)/nexus FORCE
+	@go run ./tools/mkarchive -o $@ $(call contents,default)
 
-$(B)/bench.cpio: programs FORCE
-	@go run ./tools/mkarchive -o $@ $(call contents,bench,$(PROGRAMS) benchd)
+$(B)/bench.cpio: $(B)/nexus FORCE
+	@go run ./tools/mkarchive -o $@ $(call contents,bench)
 
 .PHONY: build
 build: setup $(NX) $(B)/neuron.img $(B)/boot.cpio $(B)/virt-nexus.dtb ## build the kernel image, the boot archive, the device tree and nx

@@ -1,3 +1,5 @@
+//go:build neuron
+
 // Neuron is the kernel of Nexus: processes, threads, memory and descriptors, and nothing else. It is restricted Go: no heap,
 // no goroutines, no package initialisers, tables with fixed bounds. tools/mkkernel builds the image and proves it.
 //

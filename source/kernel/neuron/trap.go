@@ -1,3 +1,5 @@
+//go:build neuron
+
 package main
 
 import (

@@ -1,33 +1,6 @@
-// Command virtionetd owns the network device: it drives virtio-mmio's network
-// device, shares its frames with netstackd, and answers net.capnp. It is started by
-// nexus-init with the descriptors window, irq, rings, frames and net.*.
+// Command virtionetd is the driver of the network device; see package program.
 package main
 
-import (
-	"context"
+import "nexus/source/services/virtionetd/program"
 
-	"nexus/source/libs/svc"
-	"nexus/source/services/virtionetd/driver"
-)
-
-func main() { svc.Fail(run()) }
-
-func run() error {
-	service, err := svc.Open()
-	if err != nil {
-		return err
-	}
-	config, err := driver.FromDescriptors(service)
-	if err != nil {
-		return svc.Permanent(err)
-	}
-	d, err := driver.Open(config)
-	if err != nil {
-		return svc.Permanent(err)
-	}
-	d.Announce()
-	if err := service.Ready(); err != nil {
-		return err
-	}
-	return d.Run(context.Background())
-}
+func main() { program.Main() }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -129,7 +128,7 @@ func (b *boot) start(s *manifest.Service) (*child, error) {
 
 	program := spawn.Program{
 		Path:        s.Program,
-		Arguments:   append([]string{path.Base(s.Program)}, s.Arguments...),
+		Arguments:   append([]string{s.Name}, s.Arguments...),
 		Environment: b.environment(s),
 		Descriptors: []uintptr{b.c.Input, b.c.Output, b.c.Output},
 	}

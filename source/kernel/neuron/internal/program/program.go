@@ -61,6 +61,18 @@ func (a *Arguments) Variable(s []byte) bool {
 	return true
 }
 
+// Name is the first argument, which is what the program goes by, or path if there is none.
+func (a *Arguments) Name(path []byte) []byte {
+	n := 0
+	for a.arguments > 0 && a.bytes[n] != 0 {
+		n++
+	}
+	if n == 0 {
+		return path
+	}
+	return a.bytes[:n]
+}
+
 // Load takes the strings that the vectors at argv and envp name.
 func (a *Arguments) Load(m user.Memory, argv, envp uint64) abi.Errno {
 	a.Reset()

@@ -158,7 +158,7 @@ func execute(t *proc.Thread, n *rootfs.Node) abi.Errno {
 	}
 	p := t.Process
 	p.Exec(t, l.Space, f)
-	p.SetName(n.Path())
+	p.SetName(program.Staged.Name(n.Path()))
 	p.SignalReturn = l.SignalReturn
 	l.Enter(&t.Context)
 	return abi.Blocked

@@ -15,15 +15,16 @@ const (
 	sockNonblock = abi.O_NONBLOCK
 	sockCloexec  = abi.O_CLOEXEC
 	sockTypeMask = 0xf
+	sockMax      = 11
 )
 
-// socketType splits the type argument; EINVAL for unknown flags.
+// socketType splits the type argument; EINVAL for unknown flags and types that Linux has no name for.
 func socketType(v uint64) (kind unixsock.Type, flags uint32, err abi.Errno) {
-	flags = uint32(v) &^ sockTypeMask
-	if flags&^(sockNonblock|sockCloexec) != 0 {
+	kind, flags = unixsock.Type(v&sockTypeMask), uint32(v)&^sockTypeMask
+	if flags&^(sockNonblock|sockCloexec) != 0 || kind >= sockMax {
 		return 0, 0, abi.EINVAL
 	}
-	return unixsock.Type(v & sockTypeMask), flags, abi.OK
+	return kind, flags, abi.OK
 }
 
 // sysSocket makes a socket of the namespace that the thread is in. AF_UNIX sockets come in pairs only.
@@ -65,6 +66,8 @@ func sysSocketpair(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	switch {
 	case err != abi.OK:
 		return 0, err
+	case a.Int(0) == afInet:
+		return 0, abi.EOPNOTSUPP
 	case a.Int(0) != afUnix:
 		return 0, abi.EAFNOSUPPORT
 	case uint32(a[2]) > 1: // PF_UNIX is the one protocol

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"errors"
@@ -43,7 +43,7 @@ func TestBootOfRealServices(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	packages, err := filepath.Abs("../../../pkg")
+	packages, err := filepath.Abs("../../../../pkg")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 // TestMain lets this test binary be virtionetd.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_VIRTIONETD") != "" {
-		main()
+		Main()
 		return
 	}
 	os.Exit(m.Run())
