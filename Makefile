@@ -72,7 +72,7 @@ test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
 
 .PHONY: test-boot
 test-boot: build ## the whole system in QEMU: proofs on every back end, faults, bad input
-	@go test -count=1 -timeout 10m ./tests/abi/... ./tests/boot/...
+	@go test -count=1 -p 1 -timeout 10m $$(go list ./tests/... | grep -v /qtest)
 
 .PHONY: boots100
 boots100: build ## 100 boots in a row on each back end, with a summary

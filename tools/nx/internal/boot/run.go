@@ -11,12 +11,8 @@ import (
 	"nexus/tools/nx/internal/machine"
 )
 
-// Bounds on a guest that does not end by itself: after the last marker it has
-// powerOffBound to power off, after a forbidden line lastWords to say the rest.
-const (
-	powerOffBound = 5 * time.Second
-	lastWords     = time.Second
-)
+// powerOffBound is how long a guest may take to power off after its last marker.
+const powerOffBound = 5 * time.Second
 
 // Report is everything about one boot.
 type Report struct {
@@ -149,10 +145,8 @@ func (r *run) follow(m *machine.Machine) {
 	for {
 		select {
 		case l := <-r.lines:
-			forbidden := r.take(l)
+			r.take(l)
 			switch {
-			case forbidden && end == nil:
-				end = time.After(lastWords)
 			case r.track.Complete() && r.opts.Stay && !standing:
 				standing = true
 				r.report.Host = r.backend.outcomes()
@@ -183,13 +177,12 @@ func (r *run) drain() {
 	}
 }
 
-// take takes one line and tells whether it is forbidden.
-func (r *run) take(l machine.Line) bool {
+// take takes one line.
+func (r *run) take(l machine.Line) {
 	line := Line{At: l.At, Text: l.Text}
 	r.report.Console = append(r.report.Console, line)
 	hit, forbidden := r.track.Feed(contract.Line(line))
 	r.watch.Line(line, hit, forbidden)
-	return forbidden
 }
 
 // judge applies the contract to what is known so far.

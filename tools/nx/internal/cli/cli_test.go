@@ -198,7 +198,7 @@ func TestNotProven(t *testing.T) {
 	}{
 		{"liar", nil, exitUnproven, []string{"has no evidence", "boot NOT proven"}},
 		{"mute", nil, exitUnproven, []string{"the host asked the guest (udp): no answer", "marker echod-udp has no evidence"}},
-		{"panic", nil, exitUnproven, []string{"! neuron: fatal: test", "forbidden line", "the machine was stopped after"}},
+		{"panic", []string{"--timeout", "1s"}, exitUnproven, []string{"! neuron: fatal: test", "forbidden line", "stopped after 1s, its time bound"}},
 		{"failed", nil, exitUnproven, []string{"QEMU ended with status 1", "marker profile-deterministic of nexus-init is missing: nexus-init: profile deterministic (and 35 more)"}},
 		{"silent", []string{"--timeout", "1s"}, exitUnproven, []string{"stopped after 1s, its time bound", "OpenSBI v0 (fake)"}},
 		{"flood", []string{"--timeout", "3s"}, exitUnproven, []string{"stopped after 3s, its time bound"}},
