@@ -23,6 +23,7 @@ const (
 	Listen   Op = 4 // Arg0 = backlog; reply: Errno, Local
 	Option   Op = 5 // Arg0 = level<<16 | name, Arg1 = value
 	Shutdown Op = 6 // datagram sockets only; Arg0 = how (0 read, 1 write, 2 both)
+	Close    Op = 7 // the program has closed a socket that holds an address but no connection
 )
 
 // ...and the server answers or tells.

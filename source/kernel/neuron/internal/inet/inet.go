@@ -244,6 +244,11 @@ func (s *Socket) TakeError() abi.Errno {
 func (s *Socket) Close() {
 	// Whoever still waits here must look at its descriptor again.
 	s.end.Queue().Notify(all)
+	if s.own() && (s.kind == unixsock.Datagram || s.state == listening || s.bound && s.state != connected) {
+		// The server reads its records in order, but sees the close of a pair whenever it comes to it: without this, a program could
+		// not use the address again at once. Where the server has no room it has to do without.
+		s.tell(&sockns.Record{Op: sockns.Close})
+	}
 	for q := s.first; q != nil; q = s.first {
 		s.first = q.next
 		q.Close()

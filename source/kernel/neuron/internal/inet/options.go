@@ -155,7 +155,8 @@ func clampBuffer(value int) int {
 	return value
 }
 
-// Option is getsockopt of an int. SO_ERROR is cleared by it. ENOPROTOOPT for an option that the socket does not have.
+// Option is getsockopt of an int. SO_ERROR is cleared by it. ENOPROTOOPT for an option that the socket does not have,
+// EOPNOTSUPP for one of a level that it does not have.
 func (s *Socket) Option(level, name int) (int, abi.Errno) {
 	if level == SOL_SOCKET {
 		switch name {
@@ -178,8 +179,11 @@ func (s *Socket) Option(level, name int) (int, abi.Errno) {
 		}
 	}
 	i, ok := s.lookup(level, name)
-	if !ok {
+	switch {
+	case ok:
+		return int(s.options[i]), abi.OK
+	case level == SOL_SOCKET, level == IPPROTO_IP, level == IPPROTO_TCP && s.kind == unixsock.Stream:
 		return 0, abi.ENOPROTOOPT
 	}
-	return int(s.options[i]), abi.OK
+	return 0, abi.EOPNOTSUPP
 }
