@@ -12,6 +12,7 @@ import (
 	"nexus/source/kernel/neuron/internal/console"
 	"nexus/source/kernel/neuron/internal/device"
 	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/machine"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/plic"
 	"nexus/source/kernel/neuron/internal/proc"
@@ -40,9 +41,13 @@ var (
 )
 
 var (
-	hart    proc.Hart
-	tree    fdt.Tree
-	machine Machine
+	hart  proc.Hart
+	tree  fdt.Tree
+	board machine.Machine
+	// reserved is memory that the firmware has put something into.
+	reserved [2]mem.Range
+	// fixedSeed is the deterministic profile's.
+	fixedSeed [32]byte
 )
 
 func main() {}
@@ -60,26 +65,26 @@ func boot(hartID, treeAt, root uint64) {
 	bytes := treeBytes(mem.Phys(treeAt))
 	code := tree.Open(bytes)
 	if code != fdt.OK {
-		stop2("device tree: ", code.String())
+		stop("device tree: ", code.String())
 	}
-	why := machine.read(&tree, hartID)
-	if machine.UART != 0 {
-		console.Console.Init(kernelAddress(machine.UART))
+	why := board.Read(&tree, hartID)
+	if board.UART != 0 {
+		console.Console.Init(kernelAddress(board.UART))
 	}
 	if why != "" {
-		stop2("device tree: ", why)
+		stop("device tree: ", why)
 	}
 	hart.Satp = arch.SatpSv39 | root>>mem.PageShift
 	vm.Init(mem.Phys(root))
 	initMemory(mem.Phys(treeAt), len(bytes))
-	plic.Init(kernelAddress(machine.PLIC), machine.PLICContext)
-	plic.Unmask(machine.UARTInterrupt)
-	proc.SetFrequency(machine.Timebase)
+	plic.Init(kernelAddress(board.PLIC), board.PLICContext)
+	plic.Unmask(board.UARTInterrupt)
+	proc.SetFrequency(board.Timebase)
 	proc.Devices = interrupts
 	proc.Console = processEnds
 	proc.OnInitExit = initExited
 	initClockAndChance()
-	listed, left := device.Scan(&tree, machine.own[:machine.ownCount])
+	listed, left := device.Scan(&tree, board.Own())
 	console.Text("neuron: hart ")
 	console.Number(hartID)
 	console.Text(", memory ")
@@ -92,7 +97,7 @@ func boot(hartID, treeAt, root uint64) {
 		console.Text(" left out)")
 	}
 	console.Text(", archive ")
-	console.Number(uint64(machine.Archive.End-machine.Archive.Start) >> 10)
+	console.Number(uint64(board.Archive.End-board.Archive.Start) >> 10)
 	console.Text(" KiB\n")
 	openArchive()
 	startInit()
@@ -113,53 +118,53 @@ func treeBytes(p mem.Phys) []byte {
 func initMemory(treeAt mem.Phys, treeSize int) {
 	const page = mem.PageSize - 1
 	first := (imageEnd() + page) &^ page
-	end := machine.Memory.End &^ page
-	if machine.Memory.Start > first || end <= first || uint64(end-first) < 16<<20 {
-		stop2("device tree: ", "no memory of at least 16 MiB behind the kernel")
+	end := board.Memory.End &^ page
+	if board.Memory.Start > first || end <= first || uint64(end-first) < 16<<20 {
+		stop("device tree: ", "no memory of at least 16 MiB behind the kernel")
 	}
-	a := machine.Archive
+	a := board.Archive
 	if a.End > a.Start && (a.Start < first || a.End > end) {
-		stop2("device tree: ", "the boot archive lies outside memory")
+		stop("device tree: ", "the boot archive lies outside memory")
 	}
-	machine.reserved[0] = a
-	machine.reserved[1] = mem.Range{Start: treeAt, End: treeAt + mem.Phys(treeSize)}
+	reserved[0] = a
+	reserved[1] = mem.Range{Start: treeAt, End: treeAt + mem.Phys(treeSize)}
 	top := end
-	for _, r := range machine.reserved {
+	for _, r := range reserved {
 		// The pool for DMA is the end of memory, below whatever the firmware put there.
 		if r.End > top-dmaSize && r.Start < top {
 			top = r.Start &^ page
 		}
 	}
-	mem.Init(first, top, dmaSize, machine.reserved[:])
+	mem.Init(first, top, dmaSize, reserved[:])
 }
 
 func initClockAndChance() {
-	if machine.Deterministic {
-		random.Seed(machine.fixedSeed[:])
+	if board.Deterministic {
+		random.Seed(fixedSeed[:])
 	} else {
 		random.Seed(tree.RNGSeed())
 	}
-	ahead := proc.SetRealtime(machine.wallClock())
+	ahead := proc.SetRealtime(wallClock())
 	p, ok := mem.Alloc()
 	if !ok {
-		stop2("memory: ", "used up at boot")
+		stop("memory: ", "used up at boot")
 	}
 	program.VDSO.Page = p
-	program.VDSO.SignalReturn = uint64(vdso.Build((*[4096]byte)(mem.Bytes(p)), machine.Timebase, int64(ahead)))
+	program.VDSO.SignalReturn = uint64(vdso.Build((*[4096]byte)(mem.Bytes(p)), board.Timebase, int64(ahead)))
 	program.VDSOFile = file.New(&program.VDSO, abi.O_RDONLY)
 }
 
 func openArchive() {
-	a := machine.Archive
+	a := board.Archive
 	if a.End <= a.Start || a.End-a.Start > maxArchive {
-		stop2("boot archive: ", "none: start QEMU with -initrd boot.cpio")
+		stop("boot archive: ", "none: start QEMU with -initrd boot.cpio")
 	}
 	code, at := rootfs.Open(mem.RAM(a.Start, int(a.End-a.Start)), a.Start)
 	if code.String() != "ok" {
 		console.Text("neuron: boot archive: header at ")
 		console.Hex(uint64(at))
 		console.Text("\n")
-		stop2("boot archive: ", code.String())
+		stop("boot archive: ", code.String())
 	}
 }
 
@@ -170,7 +175,7 @@ func startInit() {
 	path := []byte("/init")
 	n, ok := rootfs.Lookup(path).(*rootfs.Node)
 	if !ok || !n.Executable() {
-		stop2("init: ", "the boot archive has no executable /init")
+		stop("init: ", "the boot archive has no executable /init")
 	}
 	p, _ := proc.NewProcess(nil)
 	t, _ := proc.NewThread(p, &hart.Hart)

@@ -26,9 +26,9 @@ func powerOff(well bool) {
 	switch {
 	case well:
 		reason = reasonNone
-	case machine.Test != 0:
+	case board.Test != 0:
 		// OpenSBI 1.1 gives QEMU status 0 whatever the reason; the test device that it would use can say more.
-		arch.Store32(kernelAddress(machine.Test), testFail)
+		arch.Store32(kernelAddress(board.Test), testFail)
 	}
 	arch.SBI(sbiReset, 0, resetShutdown, reason)
 	for {
@@ -36,8 +36,8 @@ func powerOff(well bool) {
 	}
 }
 
-// stop2 ends a boot that cannot go on.
-func stop2(what, why string) {
+// stop ends a boot that cannot go on.
+func stop(what, why string) {
 	console.Text("neuron: ")
 	console.Text(what)
 	console.Text(why)
@@ -45,7 +45,7 @@ func stop2(what, why string) {
 	powerOff(false)
 }
 
-// initExited is the end of process 1, and so of the machine.
+// initExited is the end of process 1, and so of the board.
 func initExited(status int32) {
 	if signal := status & 0x7f; signal != 0 {
 		console.Text("neuron: power off, init killed by signal ")
@@ -73,7 +73,7 @@ func processEnds(p *proc.Process, why string, address, pc uint64) {
 	console.Text("\n")
 }
 
-// fatal is a fault of the kernel itself: it tells what is known and ends the machine. `mkkernel symbolize` names the
+// fatal is a fault of the kernel itself: it tells what is known and ends the board. `mkkernel symbolize` names the
 // addresses.
 func fatal(kind string, a, b, c, sp uint64) {
 	console.Text("neuron: fatal: ")

@@ -62,7 +62,7 @@ func interrupts() {
 			return
 		}
 		switch {
-		case source == machine.UARTInterrupt:
+		case source == board.UARTInterrupt:
 			console.Console.Interrupt()
 			plic.Complete(source)
 		default:

@@ -113,13 +113,19 @@ func (u *UART) transmit() {
 	}
 }
 
-// Drain waits until everything is out, for the end of the machine.
+// drainTries bounds Drain: seconds for a UART that works, and an end with one that does not.
+const drainTries = 1 << 24
+
+// Drain waits until everything is out, for the end of the machine or a full buffer. What a stuck UART does not take is lost.
 func (u *UART) Drain() {
-	for u.base != 0 && u.out.count > 0 {
-		u.transmit()
+	for try := 0; u.base != 0 && try < drainTries; try++ {
+		if u.out.count > 0 {
+			u.transmit()
+		} else if arch.Load8(u.base+lineStatus)&lsrEmpty != 0 {
+			return
+		}
 	}
-	for u.base != 0 && arch.Load8(u.base+lineStatus)&lsrEmpty == 0 {
-	}
+	u.out.count = 0
 }
 
 // put takes p, which fits.

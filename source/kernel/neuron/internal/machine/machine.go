@@ -1,9 +1,8 @@
-//go:build neuron
-
-package main
+// Package machine is what the kernel itself uses of the device tree: memory, the boot archive, the serial port, the interrupt
+// controller, the clock.
+package machine
 
 import (
-	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/libs/fdt"
 )
@@ -17,17 +16,19 @@ type Machine struct {
 	Timebase              uint64
 	Deterministic         bool
 
-	own       [8]mem.Range
-	ownCount  int
-	reserved  [2]mem.Range
-	fixedSeed [32]byte
+	own      [8]mem.Range
+	ownCount int
 }
+
+// Own are the register windows that the kernel keeps for itself.
+func (m *Machine) Own() []mem.Range { return m.own[:m.ownCount] }
 
 // maxMemory bounds the memory that is used: the physical map reaches to 256 GiB, the bookkeeping is proportional.
 const maxMemory = 64 << 30
 
-// read takes everything from the tree, and says in a word what is missing.
-func (m *Machine) read(t *fdt.Tree, hartID uint64) string {
+// Read takes everything from the tree and says what is missing, or nothing. The serial port comes first, so that there
+// is a place to say it. Devices on the way to an error keep zero addresses.
+func (m *Machine) Read(t *fdt.Tree, hartID uint64) string {
 	uart, ok := find(t, "ns16550a")
 	if ok {
 		m.UART = m.claim(uart)
@@ -144,24 +145,4 @@ func hasWord(line []byte, word string) bool {
 		i = j + 1
 	}
 	return false
-}
-
-// Registers of the goldfish real-time clock (QEMU docs/specs, Android's goldfish virtual hardware): reading the low half latches
-// the high one.
-const (
-	rtcLow  = 0
-	rtcHigh = 4
-
-	// fixedEpoch is what the wall clock shows at boot in the deterministic profile: 2026-01-01T00:00:00Z.
-	fixedEpoch = 1767225600_000_000_000
-)
-
-// wallClock is the time in nanoseconds since 1970.
-func (m *Machine) wallClock() uint64 {
-	if m.Deterministic || m.RTC == 0 {
-		return fixedEpoch
-	}
-	base := kernelAddress(m.RTC)
-	low := uint64(arch.Load32(base + rtcLow))
-	return uint64(arch.Load32(base+rtcHigh))<<32 | low
 }
