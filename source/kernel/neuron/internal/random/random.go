@@ -2,7 +2,34 @@
 // after every request, so that what was handed out cannot be computed from a later state.
 package random
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/user"
+)
+
+// MaxRead is the most that one call gives a program: the kernel is not preempted meanwhile.
+const MaxRead = 64 << 10
+
+// Read fills b, up to MaxRead bytes, and returns how many; EFAULT if not even the first part of it is there.
+func Read(b *user.Buffer) (int, abi.Errno) {
+	b.Limit(MaxRead)
+	n := 0
+	for b.Len() > 0 {
+		var part [64]byte
+		Fill(part[:])
+		k, ok := b.Put(part[:])
+		n += k
+		if !ok && n == 0 {
+			return 0, abi.EFAULT
+		}
+		if !ok {
+			break
+		}
+	}
+	return n, abi.OK
+}
 
 var state struct {
 	key     [8]uint32

@@ -119,27 +119,10 @@ type character struct {
 
 var (
 	null    = character{inode: 3, read: readNull}
-	urandom = character{inode: 9, read: readRandom}
+	urandom = character{inode: 9, read: random.Read}
 )
 
 func readNull(*user.Buffer) (int, abi.Errno) { return 0, abi.OK }
-
-func readRandom(b *user.Buffer) (int, abi.Errno) {
-	n := 0
-	for b.Len() > 0 {
-		var part [64]byte
-		random.Fill(part[:])
-		k, ok := b.Put(part[:])
-		n += k
-		if !ok && n == 0 {
-			return 0, abi.EFAULT
-		}
-		if !ok {
-			break
-		}
-	}
-	return n, abi.OK
-}
 
 func (c *character) Read(b *user.Buffer, pos int64) (int, abi.Errno) { return c.read(b) }
 

@@ -323,18 +323,6 @@ func sysGetrandom(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, abi.EINVAL
 	}
 	b := user.Range(t.Memory(), a[0], a[1])
-	n := 0
-	for b.Len() > 0 {
-		var part [64]byte
-		random.Fill(part[:])
-		k, ok := b.Put(part[:])
-		n += k
-		if !ok {
-			if n == 0 {
-				return 0, abi.EFAULT
-			}
-			break
-		}
-	}
-	return int64(n), abi.OK
+	n, err := random.Read(&b)
+	return int64(n), err
 }

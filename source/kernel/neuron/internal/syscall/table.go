@@ -131,6 +131,6 @@ var table = [Limit]Call{
 	260: {"wait4", "no stopped children; of rusage the processor time and peak memory", sysWait4},
 	261: {"prlimit64", "limits are fixed", sysPrlimit64},
 	268: {"setns", "socket namespaces (CLONE_NEWNET)", sysSetns},
-	278: {"getrandom", "", sysGetrandom},
+	278: {"getrandom", "at most 64 KiB a call", sysGetrandom},
 	279: {"memfd_create", "no seals and huge pages", sysMemfdCreate},
 }
