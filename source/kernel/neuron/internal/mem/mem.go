@@ -154,6 +154,9 @@ func Free(p Phys) {
 
 // AllocContiguous returns n pages of zeroed, physically contiguous memory of the DMA pool, first fit.
 func AllocContiguous(n int) (p Phys, ok bool) {
+	if n <= 0 {
+		return 0, false
+	}
 	used := pool.dma.used
 	run := 0
 	for i := range used {

@@ -1,0 +1,284 @@
+package file
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/mem"
+)
+
+// thing is an object that notes its close and may hold other files, as a socket does.
+type thing struct {
+	Defaults
+	closed int
+	holds  []*File
+	depth  *int // how deep closes are nested
+}
+
+func (*thing) Stat(*abi.Stat) {}
+
+func (o *thing) Close() {
+	o.closed++
+	if o.depth != nil {
+		if *o.depth++; *o.depth > 1 {
+			panic("close inside a close")
+		}
+		defer func() { *o.depth-- }()
+	}
+	for _, f := range o.holds {
+		f.Release()
+	}
+}
+
+func TestReferences(t *testing.T) {
+	o := new(thing)
+	f := New(o, abi.O_WRONLY|abi.O_NONBLOCK)
+	if f.Readable() || !f.Writable() || !f.Nonblocking() {
+		t.Error("flags")
+	}
+	f.Ref().Release()
+	if o.closed != 0 || Open() != 1 {
+		t.Error("closed with a reference left")
+	}
+	f.Release()
+	if o.closed != 1 || Open() != 0 {
+		t.Errorf("closed %d times, %d open", o.closed, Open())
+	}
+}
+
+// TestNestedClose: files that hold files are closed one after the other, not one inside the other.
+func TestNestedClose(t *testing.T) {
+	depth := 0
+	var things []*thing
+	var inner *File
+	for range 5000 {
+		o := &thing{depth: &depth}
+		if inner != nil {
+			o.holds = []*File{inner}
+		}
+		things = append(things, o)
+		inner = New(o, 0)
+	}
+	inner.Release()
+	for i, o := range things {
+		if o.closed != 1 {
+			t.Fatalf("file %d closed %d times", i, o.closed)
+		}
+	}
+	if Open() != 0 {
+		t.Errorf("%d open", Open())
+	}
+}
+
+func TestReleaseTwicePanics(t *testing.T) {
+	f := New(new(thing), 0)
+	f.Release()
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	f.Release()
+}
+
+func TestMaxFiles(t *testing.T) {
+	var all []*File
+	for range MaxFiles {
+		all = append(all, New(new(thing), 0))
+	}
+	if New(new(thing), 0) != nil {
+		t.Error("one file too many")
+	}
+	for _, f := range all {
+		f.Release()
+	}
+	if Open() != 0 {
+		t.Errorf("%d open", Open())
+	}
+}
+
+// owner notes which hooks were told.
+type owner struct{ told []*Hook }
+
+func (o *owner) FileClosed(h *Hook) { o.told = append(o.told, h) }
+
+func TestHooks(t *testing.T) {
+	f := New(new(thing), 0)
+	var o owner
+	hooks := make([]Hook, 4)
+	for i := range hooks {
+		hooks[i].Owner = &o
+		f.Hook(&hooks[i])
+	}
+	hooks[1].Unhook()
+	hooks[1].Unhook() // of no effect
+	var got []*Hook
+	for h := f.Hooked(); h != nil; h = h.Next() {
+		got = append(got, h)
+	}
+	want := []*Hook{&hooks[3], &hooks[2], &hooks[0]}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d hooks, want the other three", len(got))
+	}
+	f.Release()
+	if !slices.Equal(o.told, want) {
+		t.Errorf("%d told, want three", len(o.told))
+	}
+	hooks[0].Unhook() // after the file is gone
+}
+
+// TestTableModel compares two tables with maps, for random calls.
+func TestTableModel(t *testing.T) {
+	mem.InitHost(256, 0)
+	free := mem.Available()
+	type slot struct {
+		f       *File
+		cloexec bool
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var table Table
+		model := map[int]slot{}
+		// Descriptors around the borders of pages, and out of range.
+		fds := rapid.OneOf(rapid.IntRange(-1, 6), rapid.IntRange(perLeaf-2, perLeaf+2), rapid.IntRange(MaxDescriptors-2, MaxDescriptors+1))
+		// used is how many descriptors of the model stand for f, over all tables.
+		newFile := func() *File { return New(new(thing), 0) }
+		t.Repeat(map[string]func(*rapid.T){
+			"install": func(t *rapid.T) {
+				least, cloexec := fds.Draw(t, "least"), rapid.Bool().Draw(t, "cloexec")
+				want, wantErr := least, abi.OK
+				if least < 0 || least >= MaxDescriptors {
+					wantErr = abi.EINVAL
+				} else {
+					for model[want].f != nil {
+						want++
+					}
+					if want >= MaxDescriptors {
+						wantErr = abi.EMFILE
+					}
+				}
+				f := newFile()
+				fd, err := table.Install(f, least, cloexec)
+				if err != wantErr || err == abi.OK && fd != want {
+					t.Fatalf("install from %d: %d, %d, want %d, %d", least, fd, err, want, wantErr)
+				}
+				if err != abi.OK {
+					f.Release()
+					return
+				}
+				model[fd] = slot{f, cloexec}
+			},
+			"replace": func(t *rapid.T) {
+				fd, cloexec := fds.Draw(t, "fd"), rapid.Bool().Draw(t, "cloexec")
+				f := newFile()
+				err := table.Replace(fd, f, cloexec)
+				if fd < 0 || fd >= MaxDescriptors {
+					if err != abi.EBADF {
+						t.Fatalf("replace %d: %d, want EBADF", fd, err)
+					}
+					f.Release()
+					return
+				}
+				if err != abi.OK {
+					t.Fatalf("replace %d: %d", fd, err)
+				}
+				if old := model[fd].f; old != nil && old.refs > 0 && old != f {
+					t.Fatal("the old file is open")
+				}
+				model[fd] = slot{f, cloexec}
+			},
+			"close": func(t *rapid.T) {
+				fd := fds.Draw(t, "fd")
+				want := abi.OK
+				if model[fd].f == nil {
+					want = abi.EBADF
+				}
+				if err := table.Close(fd); err != want {
+					t.Fatalf("close %d: %d, want %d", fd, err, want)
+				}
+				delete(model, fd)
+			},
+			"flag": func(t *rapid.T) {
+				fd, on := fds.Draw(t, "fd"), rapid.Bool().Draw(t, "on")
+				table.SetCloseOnExec(fd, on)
+				if s, ok := model[fd]; ok {
+					s.cloexec = on
+					model[fd] = s
+				}
+			},
+			"copy and exec": func(t *rapid.T) {
+				var child Table
+				if err := table.CopyTo(&child); err != abi.OK {
+					t.Fatal(err)
+				}
+				child.Exec()
+				for fd, s := range model {
+					f, err := child.Get(fd)
+					if s.cloexec && err != abi.EBADF || !s.cloexec && f != s.f {
+						t.Fatalf("fd %d after exec: %d", fd, err)
+					}
+				}
+				// Freed descriptors are the next to be given out.
+				want := 0
+				for s, ok := model[want]; ok && !s.cloexec; s, ok = model[want] {
+					want++
+				}
+				f := newFile()
+				if fd, err := child.Install(f, 0, false); fd != want || err != abi.OK {
+					t.Fatalf("install after exec: %d, %d, want %d", fd, err, want)
+				}
+				child.Clear()
+			},
+			"": func(t *rapid.T) {
+				for _, fd := range []int{-1, 0, 1, 2, 3, 4, 5, perLeaf - 1, perLeaf, perLeaf + 1, MaxDescriptors - 1, MaxDescriptors} {
+					f, err := table.Get(fd)
+					if s, ok := model[fd]; ok != (err == abi.OK) || ok && (f != s.f || table.CloseOnExec(fd) != s.cloexec) {
+						t.Fatalf("fd %d: %d, want %v", fd, err, ok)
+					}
+				}
+				if Open() != len(model) {
+					t.Fatalf("%d files open, want %d", Open(), len(model))
+				}
+			},
+		})
+		table.Clear()
+		if Open() != 0 || mem.Available() != free {
+			t.Fatalf("left behind: %d files, %d pages", Open(), free-mem.Available())
+		}
+	})
+}
+
+// TestTableWithoutMemory: a table that cannot grow says so and loses nothing.
+func TestTableWithoutMemory(t *testing.T) {
+	mem.InitHost(8, 0)
+	var held []mem.Phys
+	for {
+		p, ok := mem.Alloc()
+		if !ok {
+			break
+		}
+		held = append(held, p)
+	}
+	var table, child Table
+	f := New(new(thing), 0)
+	if _, err := table.Install(f, 0, false); err != abi.ENOMEM {
+		t.Errorf("install: %d, want ENOMEM", err)
+	}
+	if err := table.Replace(3, f, false); err != abi.ENOMEM {
+		t.Errorf("replace: %d, want ENOMEM", err)
+	}
+	mem.Free(held[0])
+	if fd, err := table.Install(f, 0, false); fd != 0 || err != abi.OK {
+		t.Errorf("install: %d, %d", fd, err)
+	}
+	if err := table.CopyTo(&child); err != abi.ENOMEM {
+		t.Errorf("copy: %d, want ENOMEM", err)
+	}
+	child.Clear()
+	table.Clear()
+	if Open() != 0 || mem.Available() != 1 {
+		t.Errorf("left behind: %d files, %d pages free", Open(), mem.Available())
+	}
+}
