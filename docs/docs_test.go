@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"nexus/source/init/nexus-init/bootline"
 	"nexus/source/init/nexus-init/manifest"
 )
 
@@ -267,6 +268,25 @@ func TestMarkersAreTheContracts(t *testing.T) {
 	for i, m := range contract.Markers {
 		if !seen[i] {
 			t.Errorf("marker %s (%s) is not in the table of %s", m.ID, m.Line, bootDocument)
+		}
+	}
+}
+
+// The table of the kernel command line has every word that nexus-init knows, which it lists when it meets one it does not.
+func TestCommandLineWords(t *testing.T) {
+	text := read(t, bootDocument)
+	_, err := bootline.Parse("nexus.unknown=1")
+	if err == nil {
+		t.Fatal("nexus.unknown is understood")
+	}
+	_, known, _ := strings.Cut(err.Error(), "known are ")
+	words := regexp.MustCompile(`nexus\.[a-z]+`).FindAllString(known, -1)
+	if len(words) == 0 {
+		t.Fatalf("no words in %v", err)
+	}
+	for _, word := range words {
+		if !strings.Contains(text, "| `"+word+"=") && !strings.Contains(text, ", `"+word+"=") {
+			t.Errorf("%s: %s is not in the table of the command line", bootDocument, word)
 		}
 	}
 }
