@@ -21,6 +21,7 @@ func main() {
 	case "hang":
 		time.Sleep(time.Hour)
 	case "spin":
+		//lint:ignore SA5002 spinning is this trouble
 		for {
 		}
 	case "panic":

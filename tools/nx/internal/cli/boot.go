@@ -16,11 +16,11 @@ import (
 // bootFlags are the flags of nx boot.
 type bootFlags struct {
 	boot.Options
-	json     bool
-	verbose  bool
-	record   string
-	here     bool   // use the TAP of this process's network namespace
-	why      string // the back end was chosen for, in the process that chose it
+	json    bool
+	verbose bool
+	record  string
+	here    bool   // use the TAP of this process's network namespace
+	why     string // the back end was chosen for, in the process that chose it
 }
 
 func newBoot(s streams) *cobra.Command {
