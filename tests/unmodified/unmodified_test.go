@@ -4,6 +4,7 @@ package unmodified
 
 import (
 	"encoding/json"
+	"flag"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -34,6 +35,21 @@ var programs = []program{
 	{"sync", 4 * time.Minute, []string{"-test.short"}},
 	{"context", 2 * time.Minute, []string{"-test.short"}},
 	{"encoding/json", 4 * time.Minute, []string{"-test.short"}},
+}
+
+// packages replaces the list for one run: `go test ./tests/unmodified -packages=net,runtime`.
+var packages = flag.String("packages", "", "comma-separated packages to run instead")
+
+// chosen is what this run runs.
+func chosen() []program {
+	if *packages == "" {
+		return programs
+	}
+	var list []program
+	for pkg := range strings.SplitSeq(*packages, ",") {
+		list = append(list, program{pkg, time.Minute, []string{"-test.short"}})
+	}
+	return list
 }
 
 // sources are files beside the tests that examples read.
@@ -79,7 +95,7 @@ func TestPrograms(t *testing.T) {
 		})
 	}
 	if t.Failed() || r.Status != 0 {
-		t.Errorf("the machine ended with status %d, too late %v; its last lines:\n%s", r.Status, r.Late, guest.Tail(r.Lines, 60))
+		t.Errorf("the machine ended with status %d, too late %v; its last lines:\n%s", r.Status, r.Late, guest.Tail(r.Lines, 200))
 	}
 }
 
@@ -87,8 +103,8 @@ func TestPrograms(t *testing.T) {
 func build(t *testing.T) (files []newc.File, steps []plan.Program) {
 	t.Helper()
 	directory := t.TempDir()
-	for _, p := range programs {
-		name := filepath.Base(p.pkg)
+	for _, p := range chosen() {
+		name := strings.ReplaceAll(strings.TrimPrefix(p.pkg, "./tests/unmodified/"), "/", "-")
 		binary := filepath.Join(directory, name)
 		guest.Build(t, "test", "-c", "-ldflags=-s -w", "-o", binary, p.pkg)
 		home := "tests/" + name

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -72,9 +73,34 @@ func TestBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := regexp.MustCompile(`hello from a small kernel\r?\n` +
-		`neuron: fatal: runtime code 0x0+2 \(index or slice out of range\) ra=0x\w+ \(main\.read kernel/main\.go:32\)\r?\n$`)
+		`neuron: fatal: runtime 0x0+2 \(index or slice out of range\) 0x\w+ \(main\.read kernel/main\.go:32\) 0x0+ sp 0x0+1\r?\n$`)
 	if !want.Match(out.Bytes()) {
 		t.Errorf("console:\n%s", out.String())
+	}
+}
+
+// TestSymbolizeTrap gives symbolize a trap's line, with addresses of the test kernel, and lines that are none of its
+// business.
+func TestSymbolizeTrap(t *testing.T) {
+	o := kernel(t, "")
+	if _, err := build(o); err != nil {
+		t.Fatal(err)
+	}
+	p, err := load(o.elf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := p.named("main.read")[0].start
+	in := fmt.Sprintf("neuron: fatal: trap 0xd 0x8 %#x sp 0x10\nneuron: process 1 ended: fault 0x8, pc %#[1]x\nneuron: fatal: other %#x\n",
+		start, start+4)
+	want := fmt.Sprintf("neuron: fatal: trap 0xd (load page fault) 0x8 %#x (main.read kernel/main.go:32) sp 0x10\n"+
+		"neuron: process 1 ended: fault 0x8, pc %#[1]x\nneuron: fatal: other %#x (main.read kernel/main.go:32)\n", start, start+4)
+	var out strings.Builder
+	if err := runSymbolize([]string{"-elf", o.elf}, strings.NewReader(in), &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != want {
+		t.Errorf("got  %s\nwant %s", out.String(), want)
 	}
 }
 

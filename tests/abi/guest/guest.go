@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,16 +184,12 @@ func Tail(lines []string, n int) string {
 }
 
 // Services returns the archive's files that boot the network's services, nexus-init among them, with that manifest.
-func Services(t testing.TB, manifest string, names ...string) []newc.File {
+func Services(t testing.TB, manifest string) []newc.File {
 	t.Helper()
-	files := []newc.File{
-		Program(t, "./source/init/nexus-init", "init"),
+	return []newc.File{
+		Program(t, "./source/nexus", "init"),
 		{Path: "etc/nexus/manifest.json", Mode: 0o644, Data: []byte(manifest)},
 	}
-	for _, name := range slices.Concat([]string{"virtionetd", "netstackd"}, names) {
-		files = append(files, Program(t, "./source/services/"+name, "bin/"+name))
-	}
-	return files
 }
 
 // Manifest returns a system of the network's two services and one program inside the socket namespace, which runs once.
@@ -207,7 +202,7 @@ func Manifest(program string, arguments []string, timeout time.Duration) string 
   "net": "stub",
   "services": [
     {
-      "name": "virtionetd", "program": "/bin/virtionetd", "ready": "notify", "timeoutMs": 20000,
+      "name": "virtionetd", "program": "/init", "arguments": ["virtionetd"], "ready": "notify", "timeoutMs": 20000,
       "descriptors": [
         {"name": "window", "window": "virtio_mmio@10002000"},
         {"name": "irq", "irq": "virtio_mmio@10002000"},
@@ -217,7 +212,7 @@ func Manifest(program string, arguments []string, timeout time.Duration) string 
       ]
     },
     {
-      "name": "netstackd", "program": "/bin/netstackd", "settings": ["net"], "ready": "notify", "timeoutMs": 60000,
+      "name": "netstackd", "program": "/init", "arguments": ["netstackd"], "settings": ["net"], "ready": "notify", "timeoutMs": 60000,
       "descriptors": [
         {"name": "virtionetd", "connect": "nic"},
         {"name": "sockets", "sockets": "inet"}

@@ -29,6 +29,8 @@ var sections = []section{
 	{"pipe", pipes},
 	{"eventfd", eventfds},
 	{"epoll", epolls},
+	{"poll", polls},
+	{"vectors", vectors},
 	{"memory", memory},
 	{"memfd", memfds},
 	{"stream", unixStreams},
@@ -44,7 +46,7 @@ var sections = []section{
 }
 
 // withoutNetwork is what runs by default.
-const withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,memory,memfd,stream,messages,rights,signals,futex,process,time,misc"
+const withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,futex,process,time,misc"
 
 // sectionTimeout bounds a section; the slowest takes a second on an emulated machine.
 const sectionTimeout = 60 * time.Second

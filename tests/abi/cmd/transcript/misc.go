@@ -46,6 +46,13 @@ func times(r *report) {
 	nanosleep("nanosleep 0", unix.Timespec{})
 	nanosleep("nanosleep too many nanoseconds", unix.Timespec{Nsec: 1_000_000_000})
 	nanosleep("nanosleep a negative time", unix.Timespec{Sec: -1})
+	at := func(what string, clock int32, flags int, t unix.Timespec) {
+		_, err := again(func() (int, error) { return 0, unix.ClockNanosleep(clock, flags, &t, nil) })
+		r.err(what, err)
+	}
+	at("clock_nanosleep 1 ms", unix.CLOCK_MONOTONIC, 0, unix.Timespec{Nsec: 1_000_000})
+	at("clock_nanosleep until long ago", unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, unix.Timespec{Nsec: 1})
+	at("clock_nanosleep by an unknown clock", 99, 0, unix.Timespec{})
 	_, err = raw(unix.SYS_NANOSLEEP, 8, 0)
 	r.err("nanosleep a bad address", err)
 }

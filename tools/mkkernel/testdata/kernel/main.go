@@ -48,11 +48,15 @@ func start() {
 	off()
 }
 
-func fatal(code, pc uint64) {
-	put("neuron: fatal: runtime code ")
+func fatal(code, ra uint64) {
+	put("neuron: fatal: runtime ")
 	putHex(code)
-	put(" ra=")
-	putHex(pc)
+	put(" ")
+	putHex(ra)
+	put(" ")
+	putHex(0)
+	put(" sp ")
+	putHex(1)
 	put("\n")
 	off()
 }
