@@ -74,41 +74,51 @@ func expected(t *testing.T, sections string) []string {
 	return append(lines, "done")
 }
 
-// compare reports the first lines that differ.
+// compare reports the lines that differ: those that should be there with -, those that are there instead with +.
 func compare(t *testing.T, got, want []string) {
 	t.Helper()
-	for i := range max(len(got), len(want)) {
-		g, w := "(nothing)", "(nothing)"
-		if i < len(got) {
-			g = got[i]
-		}
-		if i < len(want) {
-			w = want[i]
-		}
-		if g != w {
-			t.Errorf("line %d:\n got  %s\n want %s", i+1, g, w)
-		}
+	if d := diff(got, want); len(d) > 0 {
+		t.Errorf("differs in %d lines (- Linux, + here):\n%s", len(d), strings.Join(d, "\n"))
 	}
 }
 
-// align puts the lines of got beside those of want with the same beginning, so that one missing line is one error.
-func align(got, want []string) (aligned []string) {
-	question := func(line string) string {
-		at := strings.LastIndex(line, ": ")
-		if i := strings.Index(line, `: "`); i >= 0 {
-			at = i
-		}
-		return line[:max(at, 0)]
+// diff keeps a longest common subsequence and returns the rest in order.
+func diff(got, want []string) (lines []string) {
+	common := make([][]int, len(got)+1) // common[i][j] of got[i:] and want[j:]
+	for i := range common {
+		common[i] = make([]int, len(want)+1)
 	}
-	for _, w := range want {
-		if len(got) > 0 && question(got[0]) == question(w) {
-			aligned = append(aligned, got[0])
-			got = got[1:]
-			continue
+	for i := len(got) - 1; i >= 0; i-- {
+		for j := len(want) - 1; j >= 0; j-- {
+			if got[i] == want[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
 		}
-		aligned = append(aligned, "(nothing)")
 	}
-	return append(aligned, got...)
+	i, j := 0, 0
+	for i < len(got) || j < len(want) {
+		switch {
+		case i < len(got) && j < len(want) && got[i] == want[j]:
+			i++
+			j++
+		case i == len(got) || j < len(want) && common[i][j+1] >= common[i+1][j]:
+			lines = append(lines, "- "+want[j])
+			j++
+		default:
+			lines = append(lines, "+ "+got[i])
+			i++
+		}
+	}
+	return lines
+}
+
+func TestDiff(t *testing.T) {
+	got := diff([]string{"a", "x", "c", "d"}, []string{"a", "b", "c", "e", "d"})
+	if want := "- b,+ x,- e"; strings.Join(got, ",") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 // TestLinux runs the program here.
@@ -149,7 +159,7 @@ func TestLinux(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	compare(t, align(lines, want), want)
+	compare(t, lines, want)
 }
 
 // TestNeuron runs the program as process 1.
@@ -177,7 +187,7 @@ func TestNeuronSockets(t *testing.T) {
 
 func check(t *testing.T, r guest.Result, want []string) {
 	t.Helper()
-	compare(t, align(r.After(mark), want), want)
+	compare(t, r.After(mark), want)
 	if r.Late || r.Status != 0 {
 		t.Errorf("the machine ended with status %d, too late %v; its last lines:\n%s", r.Status, r.Late, guest.Tail(r.Lines, 15))
 	}
