@@ -93,10 +93,15 @@ func (g *Guard) martian(src, dst uint32) bool {
 	return src == subnetBroadcast && mask < 0xfffffffe // RFC 3021: /31 has none
 }
 
-// Loopback reports whether an IPv4 packet comes from or goes to 127/8, which must not leave over a wire.
-func Loopback(ip []byte) bool {
-	if len(ip) < ipHeader {
+// LeavesLoopback reports whether a packet with this network header comes from or goes to 127/8, or asks for its hardware
+// address: it must not leave over a wire.
+func LeavesLoopback(etherType uint16, header []byte) bool {
+	switch {
+	case etherType == typeIP4 && len(header) >= ipHeader:
+		return header[ipSrc] == 127 || header[ipDst] == 127
+	case etherType == typeARP && len(header) >= arpLength:
+		return header[arpSenderIP] == 127 || header[arpTargetIP] == 127
+	default:
 		return false
 	}
-	return ip[ipSrc] == 127 || ip[ipDst] == 127
 }

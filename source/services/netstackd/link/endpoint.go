@@ -220,7 +220,7 @@ func (e *Endpoint) flushLocked() {
 
 // writeLocked sends one packet, or lets it wait.
 func (e *Endpoint) writeLocked(packet *stack.PacketBuffer) tcpip.Error {
-	if packet.NetworkProtocolNumber == header.IPv4ProtocolNumber && guard.Loopback(packet.NetworkHeader().Slice()) {
+	if guard.LeavesLoopback(uint16(packet.NetworkProtocolNumber), packet.NetworkHeader().Slice()) {
 		e.count.txMartian.Add(1)
 		return &tcpip.ErrNetworkUnreachable{}
 	}

@@ -41,6 +41,7 @@ func NewHost(mac [6]byte, config netstack.Config, out func(frame []byte)) (*Host
 	if err != nil {
 		return nil, err
 	}
+	h.Endpoint.Plug(queue)
 	go func() {
 		_ = h.Endpoint.Run(queue, bell) // ends when Close closes the bell
 		close(h.done)
