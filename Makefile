@@ -64,7 +64,7 @@ test: setup check test-host test-qtest test-boot ## every test that this machine
 
 .PHONY: test-host
 test-host: ## tests that need no guest, with the race detector
-	@go test -race ./source/... ./tools/...
+	@go test -race -timeout 5m ./source/... ./tools/...
 
 .PHONY: test-qtest
 test-qtest: setup ## the drivers against QEMU's real devices, without our kernel

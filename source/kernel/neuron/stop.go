@@ -8,9 +8,10 @@ import (
 	"nexus/source/kernel/neuron/internal/proc"
 )
 
-// System reset (SBI 1.0, chapter 10).
+// System reset (SBI 1.0, chapter 10), and the firmware's console.
 const (
 	sbiReset        = 0x53525354
+	sbiPutchar      = 1 // legacy extension, chapter 5
 	resetShutdown   = 0
 	reasonNone      = 0
 	reasonSystemBad = 1
@@ -36,16 +37,22 @@ func powerOff(well bool) {
 	}
 }
 
-// stop ends a boot that cannot go on.
+// stop ends a boot that cannot go on. Before there is a console the firmware prints.
 func stop(what, why string) {
-	console.Text("neuron: ")
-	console.Text(what)
-	console.Text(why)
-	console.Text("\n")
+	text := [...]string{"neuron: ", what, why, "\n"}
+	for _, s := range &text {
+		if board.UART != 0 {
+			console.Text(s)
+			continue
+		}
+		for i := 0; i < len(s); i++ {
+			arch.SBI(sbiPutchar, 0, uint64(s[i]), 0)
+		}
+	}
 	powerOff(false)
 }
 
-// initExited is the end of process 1, and so of the board.
+// initExited is the end of process 1, and so of the machine.
 func initExited(status int32) {
 	if signal := status & 0x7f; signal != 0 {
 		console.Text("neuron: power off, init killed by signal ")
@@ -73,7 +80,7 @@ func processEnds(p *proc.Process, why string, address, pc uint64) {
 	console.Text("\n")
 }
 
-// fatal is a fault of the kernel itself: it tells what is known and ends the board. `mkkernel symbolize` names the
+// fatal is a fault of the kernel itself: it tells what is known and ends the machine. `mkkernel symbolize` names the
 // addresses.
 func fatal(kind string, a, b, c, sp uint64) {
 	console.Text("neuron: fatal: ")

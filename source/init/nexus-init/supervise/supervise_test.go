@@ -37,7 +37,7 @@ func play(s *svc.Service, role string) error {
 		return err
 	}
 	switch role {
-	case "serve": // ready, then on until its client closes the channel or it is killed
+	case "serve": // ready, then on until a client tells it to end, its channel is lost or it is killed
 		if err := s.Ready(); err != nil {
 			return err
 		}
@@ -45,8 +45,10 @@ func play(s *svc.Service, role string) error {
 		if len(channels) == 0 {
 			return unix.Pause()
 		}
-		_, err = channels[0].File.Read(make([]byte, 1))
-		return errors.New("its client went away")
+		if n, err := channels[0].File.Read(make([]byte, 1)); n == 0 {
+			return fmt.Errorf("lost its channel: %w", err)
+		}
+		return svc.Permanent(errors.New("told to end"))
 	case "once":
 		_, err := notify.WriteString("X_REFUSED=3\n")
 		return err
@@ -94,8 +96,13 @@ func play(s *svc.Service, role string) error {
 			_, err = notify.WriteString("MAINPID=1\n")
 		}
 		return err
-	case "use": // a client that goes away
-		return nil
+	case "use": // a client that tells its server to end, and goes away
+		driver, err := s.Descriptor("driver")
+		if err != nil {
+			return err
+		}
+		_, err = driver.Write([]byte{1})
+		return err
 	}
 	return fmt.Errorf("no role %q", role)
 }
@@ -329,21 +336,20 @@ func TestEnvironment(t *testing.T) {
 		if r.err != nil {
 			t.Fatal(r.err)
 		}
-		name := os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:]
-		want := "environment: " + tt.want + "\narguments: " + name + " -v\n"
+		want := "environment: " + tt.want + "\narguments: tool -v\n"
 		if r.output != want {
 			t.Errorf("%s: services said\n%swant\n%s", tt.line, r.output, want)
 		}
 	}
 }
 
-// A system that stays up is supervised: the driver dies when its client does.
+// A system that stays up is supervised. The driver dies because its client told it to, not because that has gone.
 func TestStayUp(t *testing.T) {
 	for _, tt := range []struct{ line, top string }{{"nexus.stay=1", ""}, {"", `"stay": true,`}} {
 		r := runBoot(t, tt.line, tt.top,
 			service("driver", "serve", notified+`, "descriptors": [{"name": "net", "serve": "c"}]`),
 			service("client", "use", oneShot+`, "descriptors": [{"name": "driver", "connect": "c"}]`))
-		if !errors.Is(r.err, ErrDied) || r.err.Error() != "driver: exited with status 1 after it was ready" {
+		if !errors.Is(r.err, ErrDied) || r.err.Error() != "driver: exited with status 125 after it was ready" {
 			t.Errorf("%v", r.err)
 		}
 	}
