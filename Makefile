@@ -64,7 +64,7 @@ test: setup check test-host test-qtest test-boot ## every test that this machine
 
 .PHONY: test-host
 test-host: ## tests that need no guest, with the race detector
-	@go test -race -timeout 5m ./source/... ./tools/...
+	@go test -race -timeout 5m ./source/... ./tools/... ./docs/... ./tests/deps/...
 
 .PHONY: test-qtest
 test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
@@ -72,7 +72,7 @@ test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
 
 .PHONY: test-boot
 test-boot: build ## the whole system in QEMU: proofs on every back end, faults, bad input
-	@go test -count=1 -p 1 -timeout 10m $$(go list ./tests/... | grep -v /qtest)
+	@go test -count=1 -p 1 -timeout 10m $$(go list ./tests/... | grep -v -e /qtest -e /deps)
 
 .PHONY: boots100
 boots100: build ## 100 boots in a row on each back end, with a summary
