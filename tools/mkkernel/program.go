@@ -14,7 +14,6 @@ import (
 // function is a symbol of the text section.
 type function struct {
 	name  string // without the linker's .abi0
-	abi0  bool   // as assembly defines it
 	start uint64
 	end   uint64
 }

@@ -42,7 +42,10 @@ func fault(access func()) (at uintptr) {
 	return 0
 }
 
-var sink byte
+// use takes a value that was read only to see whether that faults.
+//
+//go:noinline
+func use(byte) {}
 
 func memory(r *report) {
 	try := func(what string, at uintptr, length, protection, flags, fd int, offset int64) {
@@ -69,7 +72,7 @@ func memory(r *report) {
 		m[i] = byte(i / pageSize)
 	}
 	r.err("unmap in the middle", munmap(base+2*pageSize, pageSize))
-	r.say("fault in the hole", "page %d", int(fault(func() { sink = m[2*pageSize+5] })-base)/pageSize)
+	r.say("fault in the hole", "page %d", int(fault(func() { use(m[2*pageSize+5]) })-base)/pageSize)
 	r.say("both sides are left", "%d %d", m[2*pageSize-1], m[3*pageSize])
 	r.err("unmap the hole again", munmap(base+2*pageSize, pageSize))
 	r.err("unmap an odd address", munmap(base+1, pageSize))
@@ -82,7 +85,7 @@ func memory(r *report) {
 	r.say("write to what is read-only", "offset %#x", int(fault(func() { m[4*pageSize+0x123] = 1 })-base))
 	r.say("read what is read-only", "%d", m[4*pageSize])
 	r.err("protect to nothing", mprotect(base+4*pageSize, pageSize, unix.PROT_NONE))
-	r.say("read what is closed", "offset %#x", int(fault(func() { sink = m[4*pageSize] })-base))
+	r.say("read what is closed", "offset %#x", int(fault(func() { use(m[4*pageSize]) })-base))
 	r.err("open it again", mprotect(base+4*pageSize, pageSize, readWrite))
 	r.say("its contents are left", "%d", m[4*pageSize])
 
@@ -130,7 +133,7 @@ func mapFile(r *report) {
 	r.err("an odd offset", err)
 	base, err = mmap(0, pageSize, unix.PROT_READ, unix.MAP_PRIVATE, fd, 4*pageSize)
 	r.err("behind the end", err)
-	r.say("reading there", "fault %v", fault(func() { sink = bytesAt(base, 1)[0] }) == base)
+	r.say("reading there", "fault %v", fault(func() { use(bytesAt(base, 1)[0]) }) == base)
 	munmap(base, pageSize)
 }
 

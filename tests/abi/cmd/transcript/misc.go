@@ -87,7 +87,8 @@ func misc(r *report) {
 	r.err("an unknown prctl", err)
 	_, err = raw(9999)
 	r.err("an unknown system call", err)
-	r.say("getpid", "stays %v, gettid in range %v", unix.Getpid() == unix.Getpid(), unix.Gettid() >= unix.Getpid())
+	pid := unix.Getpid()
+	r.say("getpid", "stays %v, gettid in range %v", pid == unix.Getpid(), unix.Gettid() >= pid)
 	var limit unix.Rlimit
 	err = unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &limit)
 	r.say("RLIMIT_NOFILE", "%s, at least 64 %v", name(err), limit.Cur >= 64)

@@ -56,8 +56,13 @@ func child(mode string, args []string) {
 	}
 }
 
-// deep calls itself for ever.
-func deep(n int) int { return deep(n+1) + 1 }
+// deep calls itself until n is negative.
+func deep(n int) int {
+	if n < 0 {
+		return 0
+	}
+	return deep(n+1) + 1
+}
 
 // runChild runs this program in another mode, silently, and waits for it.
 func runChild(mode string, stdout *os.File) syscall.WaitStatus {

@@ -43,12 +43,16 @@ func signals(r *report) {
 	r.err("an ignored signal", unix.Kill(self, unix.SIGUSR2))
 	signal.Reset()
 
-	r.say("a nil map", "%s", recovered(func() { var m map[string]int; m["x"] = 1 }))
-	r.say("a nil pointer", "%s", recovered(func() { var p *report; sink = p.section[0] }))
+	r.say("a nil map", "%s", recovered(func() { noMap()["x"] = 1 }))
+	r.say("a nil pointer", "%s", recovered(func() { use(noReport().section[0]) }))
 	r.say("an index", "%s", recovered(func() { _ = []byte{1}[len(os.Args)+5] }))
 	preempted(r)
 	overflow(r)
 }
+
+func noMap() map[string]int { return nil }
+
+func noReport() *report { return nil }
 
 // recovered runs access and returns what it panicked with.
 func recovered(access func()) (text string) {
