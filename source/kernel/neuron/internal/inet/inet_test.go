@@ -373,7 +373,7 @@ func TestConnectExpires(t *testing.T) {
 	s, data := w.open(unixsock.Stream)
 	later, laterData := w.open(unixsock.Stream)
 	Expire(1 << 62)
-	if Deadline() != never {
+	if Deadline() != Never {
 		t.Errorf("deadline %d without a connect", Deadline())
 	}
 	s.Connect(&far, true, 1000)

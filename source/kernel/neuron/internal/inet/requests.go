@@ -118,10 +118,11 @@ func (s *Socket) Accept() (*Socket, abi.Errno) {
 	return c, abi.OK
 }
 
-// deadline is the earliest time, in nanoseconds, at which a connecting stream may give up; never if there is none.
-var deadline uint64 = never
+// Never is the time of what does not happen.
+const Never = 1<<64 - 1
 
-const never = 1<<64 - 1
+// deadline is a time, in nanoseconds, before which no connecting stream gives up.
+var deadline uint64 = Never
 
 // Deadline is the time, on the clock that Connect was given, at which Expire is to be called next.
 func Deadline() uint64 { return deadline }
@@ -131,7 +132,7 @@ func Expire(now uint64) {
 	if now < deadline {
 		return
 	}
-	deadline = never
+	deadline = Never
 	for i := range sockets[:fresh] {
 		s := &sockets[i]
 		switch {

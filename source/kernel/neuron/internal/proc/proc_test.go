@@ -161,6 +161,31 @@ func TestTimersFireInOrder(t *testing.T) {
 	}
 }
 
+// TestLater: another package's work is done at its time, though every thread sleeps, and again when it asks again.
+func TestLater(t *testing.T) {
+	_, a, h := boot(t)
+	var q wait.Queue
+	var ran []uint64
+	Later.At = arch.Host.Time + 500
+	Later.Run = func(now uint64) {
+		ran = append(ran, now)
+		if Later.At = now + 300; len(ran) == 2 {
+			Later.At = arch.AlarmNever
+			q.Notify(abi.EPOLLIN)
+		}
+	}
+	defer func() { Later.Run = nil }()
+	first, second := Later.At, Later.At+300
+	Schedule(h)
+	a.Block(&q, abi.EPOLLIN)
+	if got := threadOf(Schedule(h)); got != a {
+		t.Fatal("another thread")
+	}
+	if len(ran) != 2 || ran[0] < first || ran[1] < second {
+		t.Errorf("ran at %v, want %d and %d", ran, first, second)
+	}
+}
+
 func TestFutex(t *testing.T) {
 	p, a, h := boot(t)
 	key, _ := p.Space.Physical(heapBase)

@@ -123,7 +123,7 @@ func (h *Hart) idle() (now uint64) {
 			Devices()
 		}
 		now = arch.ReadTime()
-		if pending != 0 || heapSize > 0 && heap[0].deadline <= now || runQueue.first != nil {
+		if pending != 0 || due() <= now || runQueue.first != nil {
 			return now
 		}
 		BigLock.Release()
@@ -134,10 +134,7 @@ func (h *Hart) idle() (now uint64) {
 
 // alarm sets the timer to what is due next.
 func (h *Hart) alarm(sliced bool) {
-	at := uint64(arch.AlarmNever)
-	if heapSize > 0 {
-		at = heap[0].deadline
-	}
+	at := due()
 	if sliced {
 		at = min(at, h.sliceEnd)
 	}

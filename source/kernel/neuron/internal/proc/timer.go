@@ -8,6 +8,12 @@ var (
 	heapSize int
 )
 
+// Later is what another package has to do at a time of its own: Run is called at tick At or soon after, and sets At anew.
+var Later = struct {
+	At  uint64
+	Run func(now uint64)
+}{At: arch.AlarmNever}
+
 // tickNS is the length of a tick, in nanoseconds; realtime what the wall clock is ahead of the monotonic one.
 var (
 	tickNS   uint64 = 100
@@ -102,8 +108,19 @@ func down(i int) {
 	put(i, t)
 }
 
+// due is the tick at which something is to be done next.
+func due() uint64 {
+	if heapSize > 0 {
+		return min(heap[0].deadline, Later.At)
+	}
+	return Later.At
+}
+
 // expire wakes whose deadline has passed.
 func expire(now uint64) {
+	if Later.At <= now {
+		Later.Run(now)
+	}
 	for heapSize > 0 && heap[0].deadline <= now {
 		t := heap[0]
 		t.untime()

@@ -2,6 +2,7 @@ package syscall
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/inet"
 	"nexus/source/kernel/neuron/internal/proc"
@@ -159,11 +160,25 @@ func sysConnect(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, err
 	}
 	q, err := s.Connect(&to, f.Nonblocking(), proc.Now())
+	setExpiry()
 	limit := int64(inet.RequestTimeout)
 	if s.Kind() == unixsock.Stream {
 		limit = inet.ConnectTimeout
 	}
 	return await(t, s, q, err, limit)
+}
+
+// setExpiry asks for a look at the connects under way when the first of them has taken too long.
+func setExpiry() {
+	proc.Later.At, proc.Later.Run = arch.AlarmNever, expireConnects
+	if at := inet.Deadline(); at != inet.Never {
+		proc.Later.At = proc.Ticks(at)
+	}
+}
+
+func expireConnects(now uint64) {
+	inet.Expire(proc.Nanoseconds(now))
+	setExpiry()
 }
 
 func sysAccept(t *proc.Thread, a *Args) (int64, abi.Errno) { return accept(t, a, 0) }
