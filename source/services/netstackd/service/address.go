@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	crand "crypto/rand"
 
@@ -28,6 +29,7 @@ type addresses struct {
 	endpoint *link.Endpoint
 	guard    *guard.Guard
 	stub     bool
+	bound    time.Duration // of DHCP
 	random   func() uint32
 	mac      [6]byte
 
@@ -150,7 +152,7 @@ func (a *addresses) DHCP(ctx context.Context, name string) (netapi.Address, erro
 	if i.Name != netstack.Ethernet {
 		return netapi.Address{}, netapi.Refused(syscall.EOPNOTSUPP, "dhcp: only virt0 can have a lease")
 	}
-	lease, ok := a.start().Wait(ctx, dhcp.FirstBound)
+	lease, ok := a.start().Wait(ctx, a.bound)
 	if !ok {
 		return netapi.Address{}, os.ErrDeadlineExceeded
 	}

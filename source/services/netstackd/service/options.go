@@ -5,8 +5,10 @@ import (
 	"flag"
 	"net/netip"
 	"os"
+	"time"
 
 	"nexus/source/libs/svc"
+	"nexus/source/services/netstackd/dhcp"
 )
 
 // Mode says where virt0's address comes from.
@@ -22,9 +24,10 @@ const (
 // Options are what the operator chooses.
 type Options struct {
 	Mode    Mode
-	Address netip.Prefix // of Static
-	Gateway netip.Addr   // of Static; invalid for none
-	Seed    *uint64      // deterministic profile
+	Address netip.Prefix  // of Static
+	Gateway netip.Addr    // of Static; invalid for none
+	Seed    *uint64       // deterministic profile
+	Bound   time.Duration // of the first exchange of DHCP
 }
 
 // Errors of Parse.
@@ -43,7 +46,7 @@ func Parse(arguments []string) (Options, error) {
 	if err := flags.Parse(arguments); err != nil {
 		return Options{}, err
 	}
-	o := Options{Mode: Mode(*mode)}
+	o := Options{Mode: Mode(*mode), Bound: dhcp.FirstBound}
 	if seed, ok := svc.Seed(); ok {
 		o.Seed = &seed
 	}

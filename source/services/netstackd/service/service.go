@@ -91,7 +91,7 @@ func New(ctx context.Context, options Options, d Descriptors, say func(line stri
 	}
 	s.addresses = &addresses{
 		ctx: ctx, stack: s.stack, endpoint: s.endpoint, guard: s.guard, mac: info.MAC,
-		stub: options.Mode == Stub, random: randomNumbers(options.Seed), leased: s.onLeased,
+		stub: options.Mode == Stub, bound: options.Bound, random: randomNumbers(options.Seed), leased: s.onLeased,
 	}
 	if d.Sockets != nil {
 		if s.sockets, err = sockserver.New(d.Sockets, s.stack); err != nil {
@@ -152,9 +152,9 @@ func (s *Service) bringUp(ctx context.Context) error {
 		return s.bringUpStatic()
 	}
 	// The marker is onLeased's.
-	if _, ok := s.addresses.start().Wait(ctx, dhcp.FirstBound); !ok && ctx.Err() == nil {
+	if _, ok := s.addresses.start().Wait(ctx, s.options.Bound); !ok && ctx.Err() == nil {
 		s.say("netstackd: virt0 dhcp no answer after " + strconv.FormatUint(s.addresses.counters().Discovers, 10) +
-			" DISCOVER in " + strconv.Itoa(int(dhcp.FirstBound/time.Second)) + "s, going on without an address")
+			" DISCOVER in " + strconv.Itoa(int(s.options.Bound/time.Second)) + "s, going on without an address")
 	}
 	return nil
 }

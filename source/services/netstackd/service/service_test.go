@@ -19,6 +19,7 @@ import (
 	"nexus/source/api/netcapnp"
 	"nexus/source/libs/channel"
 	"nexus/source/services/netstackd/control"
+	"nexus/source/services/netstackd/dhcpstub"
 	"nexus/source/services/netstackd/kerneltest"
 	"nexus/source/services/netstackd/netstack"
 	"nexus/source/services/netstackd/sockserver"
@@ -99,6 +100,9 @@ func bootOn(t testing.TB, options Options, port *wiretest.Port) *guest {
 	t.Helper()
 	seed := uint64(1)
 	options.Seed = &seed
+	if options.Bound == 0 {
+		options.Bound = patience
+	}
 	kernel, serving, err := kerneltest.New()
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +227,131 @@ func TestStaticBoot(t *testing.T) {
 	a, err := g.client.AddrGet("virt0")
 	if err != nil || a.Origin != netcapnp.Origin_static || a.Prefix.String() != "192.0.2.7/28" {
 		t.Errorf("%+v %v", a, err)
+	}
+}
+
+// TestWireDHCP: the exchange is on the wire, and the lease is the server's there.
+func TestWireDHCP(t *testing.T) {
+	var port *wiretest.Port
+	var mu sync.Mutex
+	var seen []string
+	port, err := wiretest.NewPort(guestMAC, 200, func(f []byte) {
+		if reply := dhcpstub.Handle(f); reply != nil {
+			mu.Lock()
+			seen = append(seen, fmt.Sprintf("%x", f[46:50]))
+			mu.Unlock()
+			port.Inject(reply)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := bootOn(t, Options{Mode: DHCP}, port)
+	<-g.ready
+	g.expect(t, stubLines...)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(seen) != 2 || seen[0] != seen[1] {
+		t.Errorf("transaction ids on the wire: %v", seen)
+	}
+}
+
+// TestNobodyAnswersDHCP: boot goes on without an address, says so, and finds the server that comes late.
+func TestNobodyAnswersDHCP(t *testing.T) {
+	var port *wiretest.Port
+	awake := make(chan struct{})
+	port, err := wiretest.NewPort(guestMAC, 200, func(f []byte) {
+		select {
+		case <-awake:
+		default:
+			return
+		}
+		if reply := dhcpstub.Handle(f); reply != nil {
+			port.Inject(reply)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := bootOn(t, Options{Mode: DHCP, Bound: 100 * time.Millisecond}, port)
+	<-g.ready
+	degraded := []string{"netstackd: ready", "netstackd: lo up",
+		"netstackd: virt0 dhcp no answer after 1 DISCOVER in 0s, going on without an address"}
+	g.expect(t, degraded...)
+	if _, err := g.client.AddrGet("virt0"); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("addrGet: %v", err)
+	}
+	if _, err := g.client.DHCP("virt0"); !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("dhcp: %v", err)
+	}
+	if _, echoes, err := g.client.Ping(loopback.Prefix.Addr(), 1, 5*time.Second, 0); err != nil || len(echoes) != 1 {
+		t.Errorf("lo: %v", err)
+	}
+	close(awake)
+	g.expect(t, append(degraded, "netstackd: virt0 dhcp addr=10.0.2.15")...)
+}
+
+// TestStaticThenDHCP: the operator may change his mind, both ways.
+func TestStaticThenDHCP(t *testing.T) {
+	var port *wiretest.Port
+	port, err := wiretest.NewPort(guestMAC, 200, func(f []byte) {
+		if reply := dhcpstub.Handle(f); reply != nil {
+			port.Inject(reply)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := bootOn(t, Options{Mode: Static, Address: netip.MustParsePrefix("192.0.2.7/24")}, port)
+	<-g.ready
+	if a, err := g.client.DHCP("virt0"); err != nil || a.Prefix.Addr() != guestIP {
+		t.Fatal(a, err)
+	}
+	back := netapi.Address{Prefix: netip.MustParsePrefix("192.0.2.8/24")}
+	if err := g.client.AddrSet("virt0", back); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := g.client.AddrGet("virt0"); err != nil || a.Prefix != back.Prefix || a.Origin != netcapnp.Origin_static {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+func TestParse(t *testing.T) {
+	tests := []struct {
+		name      string
+		env       map[string]string
+		arguments []string
+		want      string
+		err       error
+	}{
+		{"nothing", nil, nil, "stub invalid Prefix invalid IP", nil},
+		{"dhcp", map[string]string{"NEXUS_NET": "dhcp"}, nil, "dhcp invalid Prefix invalid IP", nil},
+		{"static", map[string]string{"NEXUS_NET": "static", "NEXUS_ADDR": "10.0.2.15/24", "NEXUS_GW": "10.0.2.2"}, nil, "static 10.0.2.15/24 10.0.2.2", nil},
+		{"static without gateway", map[string]string{"NEXUS_NET": "static", "NEXUS_ADDR": "10.0.2.15/24"}, nil, "static 10.0.2.15/24 invalid IP", nil},
+		{"flags win", map[string]string{"NEXUS_NET": "dhcp"}, []string{"-net=static", "-addr=192.0.2.1/24"}, "static 192.0.2.1/24 invalid IP", nil},
+		{"no such mode", map[string]string{"NEXUS_NET": "slirp"}, nil, "", ErrMode},
+		{"static without address", map[string]string{"NEXUS_NET": "static"}, nil, "", ErrAddress},
+		{"address without length", map[string]string{"NEXUS_NET": "static", "NEXUS_ADDR": "10.0.2.15"}, nil, "", ErrAddress},
+		{"IPv6", map[string]string{"NEXUS_NET": "static", "NEXUS_ADDR": "fe80::1/64"}, nil, "", ErrAddress},
+		{"bad gateway", map[string]string{"NEXUS_NET": "static", "NEXUS_ADDR": "10.0.2.15/24", "NEXUS_GW": "router"}, nil, "", ErrGateway},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for _, name := range []string{"NEXUS_NET", "NEXUS_ADDR", "NEXUS_GW"} {
+				t.Setenv(name, test.env[name])
+			}
+			t.Setenv("NEXUS_SEED", "18446744073709551615")
+			o, err := Parse(test.arguments)
+			if !errors.Is(err, test.err) {
+				t.Fatalf("got %v, want %v", err, test.err)
+			}
+			if got := fmt.Sprint(o.Mode, " ", o.Address, " ", o.Gateway); err == nil && got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if o.Seed == nil || *o.Seed != 1<<64-1 {
+				t.Error("no seed")
+			}
+		})
 	}
 }
 
