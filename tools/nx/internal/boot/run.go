@@ -123,6 +123,9 @@ func (r *run) boot(ctx context.Context, qemu string) error {
 	if err := r.backend.shut(); err != nil {
 		r.report.Warnings = append(r.report.Warnings, err.Error())
 	}
+	if n := r.rec.Dropped(); n > 0 {
+		r.report.Warnings = append(r.report.Warnings, fmt.Sprintf("the capture is full, %d frames are not in it", n))
+	}
 	r.describeExit(exit)
 	code := &exit.Code
 	if r.opts.Stay && exit.Stopped {

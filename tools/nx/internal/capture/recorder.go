@@ -37,11 +37,11 @@ func (r *Recorder) Record(at time.Time, raw []byte) {
 	r.frames = append(r.frames, recorded{at, append([]byte(nil), raw...)})
 }
 
-// Len is the number of frames recorded.
-func (r *Recorder) Len() int {
+// Dropped is the number of frames that were counted only.
+func (r *Recorder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.frames)
+	return r.dropped
 }
 
 // sorted is what was recorded, in the order of its times: a frame may have

@@ -1,0 +1,179 @@
+package tap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"nexus/tools/nx/internal/frame"
+)
+
+// name is not the default, so that nothing depends on that.
+const name = "taptest"
+
+// The tests that need a TAP run in a child, inside the namespaces.
+const inside = "TAP_TEST_INSIDE"
+
+func TestMain(m *testing.M) {
+	Probe()
+	goleak.VerifyTestMain(m)
+}
+
+// enter runs the calling test again where a TAP can be made, and tells whether
+// this is that run.
+func enter(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(inside) != "" {
+		return true
+	}
+	if err := Usable(); err != nil {
+		t.Skipf("no TAP here: %v", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := Run(cmd); err != nil {
+		t.Errorf("%v\n%s", err, out.Bytes())
+	}
+	return false
+}
+
+func TestSetup(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	for range 2 { // a TAP that is there already is taken as it is
+		if err := Setup(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	iface, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := iface.Addrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := netip.PrefixFrom(frame.Host.IP, frame.Subnet.Bits()).String()
+	if len(addrs) != 1 || addrs[0].String() != want || iface.HardwareAddr.String() != frame.Host.MAC.String() || iface.Flags&net.FlagUp == 0 {
+		t.Errorf("got %v %v %v", addrs, iface.HardwareAddr, iface.Flags)
+	}
+	all, err := net.Interfaces()
+	if err != nil || len(all) != 2 {
+		t.Errorf("interfaces %v, %v: want lo and the TAP alone", all, err)
+	}
+	for _, bad := range []string{"", "a-name-that-is-too-long"} {
+		if err := Setup(bad); err == nil {
+			t.Errorf("%q is made", bad)
+		}
+	}
+}
+
+func TestLink(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	if err := Setup(name); err != nil {
+		t.Fatal(err)
+	}
+	type seen struct {
+		at  time.Time
+		len int
+	}
+	records := make(chan seen, 10)
+	link, err := Open(name, func(at time.Time, raw []byte) { records <- seen{at, len(raw)} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- link.Run() }()
+	before := time.Now()
+	question := frame.ARPRequest(frame.Host, frame.Guest.IP)
+	// Nobody has the TAP open: the frame may go nowhere, but it was sent.
+	if err := link.Send(question); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-records; r.len != len(question) || r.at.Before(before) {
+		t.Errorf("recorded %+v", r)
+	}
+	if err := link.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if err := link.Send(question); err == nil {
+		t.Error("sent on a closed link")
+	}
+	if _, err := Open("nowhere", nil); err == nil {
+		t.Error("an interface that is not there is opened")
+	}
+}
+
+func TestSockets(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	if err := Setup(name); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Sockets{}.Listen(8080)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := Sockets{}.ListenPacket(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if l.Addr().String() != "10.0.2.2:8080" || p.LocalAddr().String() != "10.0.2.2:7" {
+		t.Errorf("listening on %v and %v", l.Addr(), p.LocalAddr())
+	}
+}
+
+func TestStampWithoutOne(t *testing.T) {
+	before := time.Now()
+	for _, oob := range [][]byte{nil, {1, 2, 3}} {
+		if at := stamp(oob); at.Before(before) {
+			t.Errorf("%v: %v", oob, at)
+		}
+	}
+}
+
+func TestName(t *testing.T) {
+	t.Setenv("TAP_IF", "")
+	if n := Name(); n != DefaultName {
+		t.Errorf("got %q", n)
+	}
+	t.Setenv("TAP_IF", "tap7")
+	if n := Name(); n != "tap7" {
+		t.Errorf("got %q", n)
+	}
+}
+
+func TestRunFails(t *testing.T) {
+	if err := RunHere(exec.Command("/nowhere")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", "exit 3")
+	cmd.Stdout = io.Discard
+	var exit *exec.ExitError
+	if err := RunHere(cmd); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("got %v", err)
+	}
+}
