@@ -39,7 +39,6 @@ var ErrClosed = errors.New("the socket namespace is closed")
 type Namespace struct {
 	programs chan Program
 	results  chan result
-	entered  error
 }
 
 type result struct {

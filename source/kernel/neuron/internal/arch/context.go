@@ -64,8 +64,3 @@ const (
 	SatpASIDShift    = 44
 	AlarmNever       = ^uint64(0)
 )
-
-// dispatch is where the entry stub comes out.
-//
-//go:nosplit
-func dispatch(c *Context, cause, value uint64) *Context { return c.Hart.Trap(c, cause, value) }

@@ -46,3 +46,8 @@ func SetTrapVector(h *Hart)
 // acquire and release are a spin lock's halves (amoswap.w.aq / .rl).
 func acquire(l *uint32)
 func release(l *uint32)
+
+// dispatch is where the entry stub comes out.
+//
+//go:nosplit
+func dispatch(c *Context, cause, value uint64) *Context { return c.Hart.Trap(c, cause, value) }

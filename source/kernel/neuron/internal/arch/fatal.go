@@ -1,3 +1,5 @@
+//go:build neuron
+
 package arch
 
 // OnFatal is told of a fault of the kernel itself and does not return. kind is "trap" (a = scause, b = stval, c = sepc) or

@@ -133,6 +133,43 @@ func TestDeadlineIsKeptOverRetries(t *testing.T) {
 	}
 }
 
+func TestPollWaitsOnSeveralQueues(t *testing.T) {
+	_, a, h := boot(t)
+	var queues [3]wait.Queue
+	for i := range queues {
+		Schedule(h)
+		for j := range queues {
+			if err := a.Poll(&queues[j], abi.EPOLLIN); err != abi.OK {
+				t.Fatal(err)
+			}
+		}
+		var none wait.Queue
+		a.Block(&none, 0)
+		queues[i].Notify(abi.EPOLLIN)
+		if a.state != runnable {
+			t.Fatalf("not woken by queue %d", i)
+		}
+		queues[(i+1)%3].Notify(abi.EPOLLIN) // one more, while it is runnable
+		a.EndPoll()
+		for j := range queues {
+			if !queues[j].Empty() {
+				t.Errorf("still on queue %d", j)
+			}
+		}
+	}
+	n := 0
+	for a.Poll(&queues[0], abi.EPOLLIN) == abi.OK {
+		n++
+	}
+	if n != MaxPolls {
+		t.Errorf("%d places, want %d", n, MaxPolls)
+	}
+	a.end()
+	if !queues[0].Empty() || a.polls != nil {
+		t.Error("an ended thread still waits")
+	}
+}
+
 func TestTimersFireInOrder(t *testing.T) {
 	p, a, h := boot(t)
 	Schedule(h)

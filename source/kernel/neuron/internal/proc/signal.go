@@ -141,7 +141,7 @@ func (t *Thread) Interrupted() {
 // interruptible names the calls that end with EINTR even if the handler asks for restarts (signal(7)).
 func interruptible(number uint64) bool {
 	switch number {
-	case 22, 98, 101, 115: // epoll_pwait, futex, nanosleep, clock_nanosleep
+	case 22, 73, 98, 101, 115: // epoll_pwait, ppoll, futex, nanosleep, clock_nanosleep
 		return true
 	}
 	return false

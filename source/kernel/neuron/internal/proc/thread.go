@@ -31,6 +31,7 @@ type Thread struct {
 	state      threadState
 	next, prev *Thread // run queue
 	waiter     wait.Waiter
+	polls      *poll // further queues that it waits on
 	futex      futexWait
 
 	deadline  uint64 // ticks
@@ -150,6 +151,7 @@ func (t *Thread) end() {
 // forget ends whatever t waits for.
 func (t *Thread) forget() {
 	t.waiter.Remove()
+	t.EndPoll()
 	t.futex.remove()
 	t.untime()
 	t.timed, t.direct = false, false
@@ -165,6 +167,49 @@ func (t *Thread) Block(q *wait.Queue, mask abi.Events) abi.Errno {
 		t.time()
 	}
 	return abi.Blocked
+}
+
+// MaxPolls bounds the queues that all threads together wait on beyond one each (ENOMEM).
+const MaxPolls = 1024
+
+// A poll is a place in one of several queues that a thread waits on at once.
+type poll struct {
+	waiter wait.Waiter
+	next   *poll // of the thread, or free list
+}
+
+var (
+	polls      [MaxPolls]poll
+	freshPolls int // polls[freshPolls:] were never used
+	freedPolls *poll
+)
+
+// Poll makes t wait for q too when its call blocks. ENOMEM if too many queues are waited on. The call begins with EndPoll
+// each time that it is made.
+func (t *Thread) Poll(q *wait.Queue, mask abi.Events) abi.Errno {
+	p := freedPolls
+	switch {
+	case p != nil:
+		freedPolls = p.next
+	case freshPolls < MaxPolls:
+		p = &polls[freshPolls]
+		freshPolls++
+	default:
+		return abi.ENOMEM
+	}
+	p.waiter = wait.Waiter{Sink: t, Mask: mask}
+	p.next, t.polls = t.polls, p
+	q.Add(&p.waiter)
+	return abi.OK
+}
+
+// EndPoll leaves the queues that Poll joined.
+func (t *Thread) EndPoll() {
+	for p := t.polls; p != nil; p = t.polls {
+		p.waiter.Remove()
+		t.polls = p.next
+		p.next, freedPolls = freedPolls, p
+	}
 }
 
 // Expired sets t's deadline to ns from now the first time that a call asks, and reports whether it has passed. Less than

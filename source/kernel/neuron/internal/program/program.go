@@ -206,7 +206,7 @@ func mapImage(s *vm.Space, f *file.File, image *elf.Image) abi.Errno {
 		}
 		_, err := s.Mmap(vm.Map{
 			Start: g.Address - head, Size: g.MemorySize + head, Fixed: true, Prot: prot,
-			MayWrite: true, MayExec: true, File: f, Index: g.Offset / mem.PageSize, Bytes: g.FileSize + head,
+			MayWrite: true, MayExec: true, File: f, Index: g.Offset / mem.PageSize, Bytes: g.FileSize + head, Zeros: true,
 		})
 		if err != abi.OK {
 			return err

@@ -93,22 +93,55 @@ func (n *Node) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
 
 // Stat tells what the archive knows.
 func (n *Node) Stat(st *abi.Stat) {
-	st.Dev, st.Ino = 1, uint64(n.entry.Index)+1
+	st.Dev, st.Ino = 1, inode(n.entry)
 	st.Mode, st.Nlink = n.entry.Mode, 1
 	st.Size, st.Blksize = int64(n.entry.Size), mem.PageSize
 	st.Blocks = (st.Size + 511) / 512
 }
 
-// Child lists the directory: what is at cursor, and the cursor behind it.
-func (n *Node) Child(cursor int) (child archive.Entry, next int, ok bool) {
-	return boot.Child(n.entry, cursor)
+// A Dirent is a line of a directory as getdents64 tells it.
+type Dirent struct {
+	Name  []byte
+	Inode uint64
+	Type  byte
 }
 
 // Entry types of getdents64.
 const (
-	TypeDirectory = 4
-	TypeRegular   = 8
+	typeDirectory = 4
+	typeRegular   = 8
 )
+
+var dots = [2]byte{'.', '.'}
+
+// Dirent lists the directory: what is at position pos, and the position behind it. "." and ".." come first.
+func (n *Node) Dirent(pos int) (d Dirent, next int, ok bool) {
+	switch pos {
+	case 0:
+		return Dirent{dots[:1], inode(n.entry), typeDirectory}, 1, true
+	case 1:
+		return Dirent{dots[:], inode(n.parent()), typeDirectory}, 2, true
+	}
+	e, cursor, ok := boot.Child(n.entry, pos-2)
+	if !ok {
+		return Dirent{}, pos, false
+	}
+	d = Dirent{e.Base(), inode(e), typeRegular}
+	if e.IsDirectory() {
+		d.Type = typeDirectory
+	}
+	return d, cursor + 2, true
+}
+
+func inode(e archive.Entry) uint64 { return uint64(e.Index) + 1 }
+
+// parent is the directory that n is in; the root's is the root.
+func (n *Node) parent() archive.Entry {
+	name := n.entry.Name
+	end := len(name) - len(n.entry.Base())
+	e, _ := boot.Lookup(name[:max(end-1, 0)])
+	return e
+}
 
 // character is a device that anybody may open.
 type character struct {

@@ -2,9 +2,9 @@ package syscall
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
-	"nexus/source/kernel/neuron/internal/archive"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/rootfs"
 	"nexus/source/kernel/neuron/internal/user"
 )
 
@@ -253,11 +253,11 @@ func sysGetdents64(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	b := user.Range(t.Memory(), a[1], uint64(uint32(a[2])))
 	done := 0
 	for {
-		e, next, ok := n.Child(int(f.Pos))
+		e, next, ok := n.Dirent(int(f.Pos))
 		if !ok {
 			break
 		}
-		size := direntSize(&e)
+		size := (direntHead + len(e.Name) + 1 + 7) &^ 7
 		if size > b.Len() {
 			if done == 0 {
 				return 0, abi.EINVAL
@@ -276,21 +276,15 @@ func sysGetdents64(t *proc.Thread, a *Args) (int64, abi.Errno) {
 // direntHead is the size of struct linux_dirent64 before its name.
 const direntHead = 19
 
-func direntSize(e *archive.Entry) int { return (direntHead + len(e.Base()) + 1 + 7) &^ 7 }
-
-func putDirent(b *user.Buffer, e *archive.Entry, next, size int) bool {
+func putDirent(b *user.Buffer, e *rootfs.Dirent, next, size int) bool {
 	var d [direntHead + proc.MaxPath + 8]byte
-	user.PutUint64(d[0:], uint64(e.Index)+1)
-	user.PutUint64(d[8:], uint64(next))
-	d[16], d[17] = byte(size), byte(size>>8)
-	d[18] = typeRegular
-	if e.IsDirectory() {
-		d[18] = typeDirectory
-	}
-	copy(d[direntHead:], e.Base())
 	if size > len(d) {
 		return false
 	}
+	user.PutUint64(d[0:], e.Inode)
+	user.PutUint64(d[8:], uint64(next))
+	d[16], d[17], d[18] = byte(size), byte(size>>8), e.Type
+	copy(d[direntHead:], e.Name)
 	_, ok := b.Put(d[:size])
 	return ok
 }

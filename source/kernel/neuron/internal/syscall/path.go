@@ -10,11 +10,6 @@ import (
 	"nexus/source/kernel/neuron/internal/user"
 )
 
-const (
-	typeRegular   = rootfs.TypeRegular
-	typeDirectory = rootfs.TypeDirectory
-)
-
 func node(o file.Object) (*rootfs.Node, bool) {
 	n, ok := o.(*rootfs.Node)
 	return n, ok

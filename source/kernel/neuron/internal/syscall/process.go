@@ -169,6 +169,7 @@ const (
 	waitNoHang  = 1
 	waitExited  = 4
 	waitNoReap  = 0x01000000
+	waitOptions = 0xe000000b // WNOHANG, WUNTRACED, WCONTINUED, __WNOTHREAD, __WALL, __WCLONE
 	waitAll     = 0
 	waitPid     = 1
 	siChldExit  = 1
@@ -177,6 +178,9 @@ const (
 )
 
 func sysWait4(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if uint32(a[2])&^waitOptions != 0 {
+		return 0, abi.EINVAL
+	}
 	id := a.Int(0)
 	if id == 0 || id < -1 {
 		id = -1 // there are no process groups

@@ -148,7 +148,10 @@ func sysTkill(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysTgkill(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	if a.Int(0) != t.Process.ID {
+	switch id := a.Int(0); {
+	case id <= 0:
+		return 0, abi.EINVAL
+	case id != t.Process.ID:
 		return 0, abi.ESRCH
 	}
 	return signalThread(t, a.Int(1), a.Int(2))

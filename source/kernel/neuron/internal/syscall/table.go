@@ -49,6 +49,9 @@ func Handle(t *proc.Thread) {
 	t.Return(value, err)
 }
 
+// readOnly refuses what would change the file tree.
+func readOnly(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.EROFS }
+
 func none(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.OK }
 
 var table = [Limit]Call{
@@ -61,6 +64,10 @@ var table = [Limit]Call{
 	24:  {"dup3", "", sysDup3},
 	25:  {"fcntl", "no locks, leases, seals or pipe sizes: EINVAL", sysFcntl},
 	29:  {"ioctl", "always ENOTTY", sysIoctl},
+	34:  {"mkdirat", "always EROFS", readOnly},
+	35:  {"unlinkat", "always EROFS", readOnly},
+	36:  {"symlinkat", "always EROFS", readOnly},
+	37:  {"linkat", "always EROFS", readOnly},
 	46:  {"ftruncate", "", sysFtruncate},
 	48:  {"faccessat", "the archive is read only and its modes count for everybody", sysFaccessat},
 	49:  {"chdir", "", sysChdir},
@@ -75,6 +82,7 @@ var table = [Limit]Call{
 	66:  {"writev", "", sysWritev},
 	67:  {"pread64", "", sysPread64},
 	68:  {"pwrite64", "", sysPwrite64},
+	73:  {"ppoll", "at most 256 descriptors, no signal mask: EINVAL", sysPpoll},
 	78:  {"readlinkat", "/proc/self/exe only", sysReadlinkat},
 	79:  {"newfstatat", "", sysNewfstatat},
 	80:  {"fstat", "", sysFstat},
@@ -131,6 +139,7 @@ var table = [Limit]Call{
 	260: {"wait4", "no stopped children; of rusage the processor time and peak memory", sysWait4},
 	261: {"prlimit64", "limits are fixed", sysPrlimit64},
 	268: {"setns", "socket namespaces (CLONE_NEWNET)", sysSetns},
+	276: {"renameat2", "always EROFS", readOnly},
 	278: {"getrandom", "at most 64 KiB a call", sysGetrandom},
 	279: {"memfd_create", "no seals and huge pages", sysMemfdCreate},
 }

@@ -26,8 +26,8 @@ func (p Prot) normal() Prot {
 // An Area is a range of addresses that are mapped alike.
 //
 // Without a file it is zeroed memory of the program's own. With one, Shared pages are the object's, and private ones are the
-// object's until the program writes, then a copy. A private area has Bytes bytes of the object's from its
-// start on and zeros after that (an ELF segment's .bss).
+// object's until the program writes, then a copy. A private area has Bytes bytes of the object's from its start on; the
+// rest of the last page reads as zeros, and so does everything behind it if Zeros is set (an ELF segment's .bss).
 type Area struct {
 	Start, End uint64
 	Prot       Prot
@@ -37,6 +37,7 @@ type Area struct {
 	File              *file.File
 	Index             uint64 // page of the object at Start
 	Bytes             uint64
+	Zeros             bool
 
 	next *Area
 }

@@ -89,6 +89,9 @@ func objectFault(err abi.Errno) Fault {
 func (s *Space) private(a *Area, va uint64, need Prot) (mem.Phys, Fault) {
 	off := va - a.Start
 	have := a.Bytes - min(a.Bytes, off)
+	if have == 0 && !a.Zeros {
+		return 0, FaultBus
+	}
 	if have == 0 {
 		p, ok := mem.Alloc()
 		if !ok {

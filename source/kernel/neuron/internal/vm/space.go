@@ -88,6 +88,7 @@ type Map struct {
 	File        *file.File // referenced by the area as long as it lives
 	Index       uint64
 	Bytes       uint64
+	Zeros       bool
 }
 
 func pageUp(n uint64) uint64 { return (n + mem.PageSize - 1) &^ (mem.PageSize - 1) }
@@ -128,7 +129,7 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	}
 	*a = Area{
 		Start: start, End: start + size, Prot: m.Prot.normal(), Shared: m.Shared && m.File != nil,
-		MayWrite: m.MayWrite, MayExec: m.MayExec, File: m.File, Index: m.Index, Bytes: m.Bytes,
+		MayWrite: m.MayWrite, MayExec: m.MayExec, File: m.File, Index: m.Index, Bytes: m.Bytes, Zeros: m.Zeros,
 	}
 	if a.File != nil {
 		a.File.Ref()
@@ -260,7 +261,8 @@ func (s *Space) grant(a *Area, p mem.Phys) Prot {
 	return a.Prot
 }
 
-// Discard drops the program's own pages in the range, which read as zero (or as the object) afterwards.
+// Discard drops the program's own pages in the range, which read as zero (or as the object) afterwards. ENOMEM if part of it
+// is not mapped; the rest is dropped all the same.
 func (s *Space) Discard(start, size uint64) abi.Errno {
 	size = pageUp(size)
 	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
@@ -269,5 +271,19 @@ func (s *Space) Discard(start, size uint64) abi.Errno {
 	if s.clearRange(start, start+size) {
 		arch.FlushTLB()
 	}
+	if !s.covered(start, start+size) {
+		return abi.ENOMEM
+	}
 	return abi.OK
+}
+
+// covered reports whether everything from start to end is mapped.
+func (s *Space) covered(start, end uint64) bool {
+	for a := s.find(start); start < end; a = a.next {
+		if a == nil || a.Start > start {
+			return false
+		}
+		start = a.End
+	}
+	return true
 }

@@ -167,7 +167,7 @@ func TestPrivateFile(t *testing.T) {
 	s, _ := setup(t, 64)
 	o, f := newObject(t, 3)
 	const bytesOfFile = 2*page + 10
-	va := mustMap(t, s, Map{Size: 4 * page, Prot: Read | Write, MayWrite: true, File: f, Bytes: bytesOfFile})
+	va := mustMap(t, s, Map{Size: 4 * page, Prot: Read | Write, MayWrite: true, File: f, Bytes: bytesOfFile, Zeros: true})
 	b := make([]byte, 1)
 	if s.Load(b, va); b[0] != 1 {
 		t.Errorf("first page reads %d, want 1", b[0])
@@ -189,7 +189,11 @@ func TestPrivateFile(t *testing.T) {
 		t.Errorf("the last page reads % x, want % x: nothing behind the file's end may show", tail, want)
 	}
 	if s.Load(b, va+3*page); b[0] != 0 {
-		t.Errorf("behind the file: %d, want 0", b[0])
+		t.Errorf("behind an ELF segment's file: %d, want 0", b[0])
+	}
+	plain := mustMap(t, s, Map{Size: 4 * page, Prot: Read, File: f, Bytes: bytesOfFile})
+	if f := s.Touch(plain+3*page, Read); f != FaultBus {
+		t.Errorf("behind a mapped file: %d, want FaultBus", f)
 	}
 }
 
@@ -230,6 +234,9 @@ func TestDiscardZeroes(t *testing.T) {
 	b := []byte{1}
 	if s.Load(b, va); b[0] != 0 {
 		t.Errorf("%d after Discard, want 0", b[0])
+	}
+	if err := s.Discard(va, 9*page); err != abi.ENOMEM {
+		t.Errorf("Discard over a hole: %d, want ENOMEM", err)
 	}
 }
 
