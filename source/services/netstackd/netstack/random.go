@@ -1,17 +1,24 @@
 package netstack
 
 import (
+	crand "crypto/rand"
 	"encoding/binary"
 	"io"
 	"math/rand"
 	randv2 "math/rand/v2"
 	"sync"
+
+	library "gvisor.dev/gvisor/pkg/rand"
 )
 
-// seeded returns two sources that give the same numbers for the same seed.
-func seeded(seed uint64) (rand.Source, io.Reader) {
+// randomness returns the stack's two sources of random numbers: the same for the same seed, else keyed by the system. It also
+// makes such a source the library's global one, once in a process: IP identifications come from there.
+func randomness(seed *uint64) (rand.Source, io.Reader) {
+	global.Do(func() { library.Reader = newSource(seed, "global") })
 	return newSource(seed, "insecure"), newSource(seed, "secure")
 }
+
+var global sync.Once
 
 // source is a locked ChaCha8 generator. It is a rand.Source64 and a Reader that always fills.
 type source struct {
@@ -19,10 +26,14 @@ type source struct {
 	g  *randv2.ChaCha8
 }
 
-func newSource(seed uint64, purpose string) *source {
+func newSource(seed *uint64, purpose string) *source {
 	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], seed)
-	copy(key[8:], purpose)
+	if seed == nil {
+		_, _ = crand.Read(key[:]) // never fails (crypto/rand)
+	} else {
+		binary.LittleEndian.PutUint64(key[:], *seed)
+		copy(key[8:], purpose)
+	}
 	return &source{g: randv2.NewChaCha8(key)}
 }
 
