@@ -44,7 +44,7 @@ func newTap(s streams) *cobra.Command {
 		Use:   "tap [flags] [--] [COMMAND [ARGUMENT...]]",
 		Short: "Run a command in a private network namespace that has the TAP",
 		Long: `Run COMMAND ($SHELL without one) in a private network namespace, and a user
-namespace unless root, in which the interface tap0 ($TAP_IF) has the address
+namespace unless root, in which the interface $TAP_IF (tap0 where it is not set) has the address
 10.0.2.2/24 and is bridged to nothing. When COMMAND ends, both are gone.
 
 It needs /dev/net/tun to be open to the caller, and either root or permission
@@ -86,6 +86,7 @@ func runBesideTap(ctx context.Context, s streams, echo bool, args []string) erro
 		args = []string{shell()}
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "TAP_IF="+tap.Name())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopBound
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
