@@ -83,6 +83,7 @@ var table = [Limit]Call{
 	67:  {"pread64", "", sysPread64},
 	68:  {"pwrite64", "", sysPwrite64},
 	73:  {"ppoll", "at most 256 descriptors, no signal mask: EINVAL", sysPpoll},
+	76:  {"splice", "always EINVAL: programs copy themselves", sysSplice},
 	78:  {"readlinkat", "/proc/self/exe only", sysReadlinkat},
 	79:  {"newfstatat", "", sysNewfstatat},
 	80:  {"fstat", "", sysFstat},
