@@ -56,6 +56,7 @@ type Socket struct {
 	untold bool  // connected, but no connect has returned 0 yet
 	bound  bool  // bind has succeeded
 	down   bool  // the server is gone
+	abort  bool  // a close resets the connection
 	shut   uint8 // of a datagram socket: noReceive, noSend
 
 	until         uint64 // while connecting: when it gives up
@@ -248,6 +249,9 @@ func (s *Socket) Close() {
 		// The server reads its records in order, but sees the close of a pair whenever it comes to it: without this, a program could
 		// not use the address again at once. Where the server has no room it has to do without.
 		s.tell(&sockns.Record{Op: sockns.Close})
+	}
+	if s.abort && s.state == connected {
+		s.end.Abort() // the server does to the connection what is done to its pair
 	}
 	for q := s.first; q != nil; q = s.first {
 		s.first = q.next

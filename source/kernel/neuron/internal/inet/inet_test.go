@@ -977,7 +977,6 @@ func TestOptions(t *testing.T) {
 		{s, SOL_SOCKET, 7, 1, abi.OK, minSendBuffer, 1, 20000},
 		{s, SOL_SOCKET, 8, 1 << 30, abi.OK, 2 * maxBuffer, maxBuffer, 131072},
 		{s, SOL_SOCKET, 8, -1, abi.OK, 2 * maxBuffer, maxBuffer, 2 * maxBuffer},
-		{s, SOL_SOCKET, 13, 1, abi.ENOPROTOOPT, 0, 0, 0}, // SO_LINGER
 		{s, SOL_SOCKET, 20, 1, abi.ENOPROTOOPT, 0, 0, 0}, // SO_RCVTIMEO
 		{s, IPPROTO_TCP, 1, 1, abi.OK, 1, 1, 0},
 		{s, IPPROTO_TCP, 4, 30, abi.OK, 30, 30, 7200},
@@ -1033,6 +1032,40 @@ func TestOptions(t *testing.T) {
 	}
 	sdata.Release()
 	ddata.Release()
+	w.close()
+}
+
+func TestLinger(t *testing.T) {
+	start(t, 256)
+	w := newWorld(t)
+	l, ldata := w.listener(1)
+	if err := l.SetLinger(true, 5); err != abi.EINVAL || l.Linger() {
+		t.Errorf("5 seconds: %d, want EINVAL", err)
+	}
+	if err := l.SetLinger(true, 0); err != abi.OK || !l.Linger() {
+		t.Errorf("no second: %d", err)
+	}
+	theirs := w.accepted(l, sockns.ServerID|1)
+	c, _ := l.Accept()
+	c.Write(usertest.In([]byte("lost")), 0)
+	c.Close()
+	if _, err := theirs.Object.Read(usertest.Out(make([]byte, 9)), 0); err != abi.ECONNRESET {
+		t.Errorf("the server's read after the close: %d, want ECONNRESET", err)
+	}
+	theirs.Release()
+
+	theirs = w.accepted(l, sockns.ServerID|2)
+	c, _ = l.Accept()
+	c.SetLinger(false, 7)
+	c.Write(usertest.In([]byte("sent")), 0)
+	c.Close()
+	if n, err := theirs.Object.Read(usertest.Out(make([]byte, 9)), 0); n != 4 || err != abi.OK {
+		t.Errorf("the server's read after a close in good order: %d, %d", n, err)
+	}
+	theirs.Release()
+	l.Close()
+	w.want(sockns.Close)
+	ldata.Release()
 	w.close()
 }
 

@@ -18,6 +18,7 @@ const (
 const (
 	SO_TYPE       = 3
 	SO_ERROR      = 4
+	SO_LINGER     = 13
 	SO_ACCEPTCONN = 30
 	SO_PROTOCOL   = 38
 	SO_DOMAIN     = 39
@@ -92,6 +93,19 @@ func (s *Socket) lookup(level, name int) (int, bool) {
 	}
 	return 0, false
 }
+
+// SetLinger is SO_LINGER: a stream that lingers no second is reset by its close, and what was not sent is lost. EINVAL for
+// other times, since a close never waits here.
+func (s *Socket) SetLinger(on bool, seconds int) abi.Errno {
+	if on && seconds != 0 {
+		return abi.EINVAL
+	}
+	s.abort = on && s.kind == unixsock.Stream
+	return abi.OK
+}
+
+// Linger reports whether SO_LINGER is on.
+func (s *Socket) Linger() bool { return s.abort }
 
 // HasOption reports whether the socket has an option that can be set.
 func (s *Socket) HasOption(level, name int) bool {

@@ -213,7 +213,7 @@ func (s *Socket) enqueue(rec *sockns.Record, r *unixsock.Rights) Reason {
 	r.N = 0
 	c.kind, c.state, c.bound = unixsock.Stream, connected, true
 	c.local, c.remote = rec.Local, rec.Remote
-	c.options = s.options
+	c.options, c.abort = s.options, s.abort
 	if s.first == nil {
 		s.first = c
 	} else {

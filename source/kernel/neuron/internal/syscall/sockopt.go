@@ -8,7 +8,8 @@ import (
 	"nexus/source/kernel/neuron/internal/user"
 )
 
-// Every option known here is an int. Another one is ENOPROTOOPT, so that no program believes in what does nothing.
+// Every option known here is an int, but for SO_LINGER, which is two. Another one is ENOPROTOOPT, so that no program believes in what
+// does nothing.
 
 func sysSetsockopt(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	f, err := socket(t, a.Int(0))
@@ -22,6 +23,8 @@ func sysSetsockopt(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, abi.EOPNOTSUPP
 	case !ok:
 		return 0, abi.ENOPROTOOPT
+	case level == inet.SOL_SOCKET && name == inet.SO_LINGER:
+		return 0, setLinger(t, s, a)
 	case !s.HasOption(level, name):
 		return 0, abi.ENOPROTOOPT
 	case a.Int(4) < 4:
@@ -33,6 +36,18 @@ func sysSetsockopt(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	}
 	q, err := s.SetOption(level, name, int(int32(value)))
 	return await(t, s, q, err, inet.RequestTimeout)
+}
+
+// setLinger takes a struct linger: whether, and how many seconds.
+func setLinger(t *proc.Thread, s *inet.Socket, a *Args) abi.Errno {
+	if a.Int(4) < 8 {
+		return abi.EINVAL
+	}
+	v, ok := user.LoadUint64(t.Memory(), a[3])
+	if !ok {
+		return abi.EFAULT
+	}
+	return s.SetLinger(uint32(v) != 0, int(int32(v>>32)))
 }
 
 func sysGetsockopt(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -48,9 +63,18 @@ func sysGetsockopt(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	case int32(room) < 0:
 		return 0, abi.EINVAL
 	}
+	var b [8]byte
+	size := 4
 	var value int
 	switch s := f.Object.(type) {
 	case *inet.Socket:
+		if a.Int(1) == inet.SOL_SOCKET && a.Int(2) == inet.SO_LINGER {
+			size = 8
+			if s.Linger() {
+				value = 1
+			}
+			break
+		}
 		value, err = s.Option(a.Int(1), a.Int(2))
 	case *unixsock.Socket:
 		value, err = unixOption(s, a.Int(1), a.Int(2))
@@ -60,9 +84,8 @@ func sysGetsockopt(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	var b [4]byte
 	user.PutUint32(b[:], uint32(value))
-	n := min(int(room), len(b))
+	n := min(int(room), size)
 	if user.Store(m, a[3], b[:n]) != n || !user.StoreUint32(m, a[4], uint32(n)) {
 		return 0, abi.EFAULT
 	}

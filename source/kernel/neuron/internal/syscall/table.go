@@ -125,7 +125,7 @@ var table = [Limit]Call{
 	205: {"getpeername", "", sysGetpeername},
 	206: {"sendto", "", sysSendto},
 	207: {"recvfrom", "", sysRecvfrom},
-	208: {"setsockopt", "the int options of package inet; others are ENOPROTOOPT", sysSetsockopt},
+	208: {"setsockopt", "the options of package inet; others are ENOPROTOOPT", sysSetsockopt},
 	209: {"getsockopt", "", sysGetsockopt},
 	210: {"shutdown", "", sysShutdown},
 	211: {"sendmsg", "", sysSendmsg},

@@ -212,6 +212,14 @@ func (s *Socket) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
 	return s.Send(b, nil, nil, 0)
 }
 
+// Abort drops what the peer has not received and lets it find the connection reset. The caller closes s.
+func (s *Socket) Abort() {
+	if p := s.peer; p != nil && s.kind != Datagram {
+		p.purge()
+		p.err = abi.ECONNRESET
+	}
+}
+
 // Close is file.Object's. The peer of a connection sees its end, or ECONNRESET if something was never read; descriptors
 // that nobody received are closed.
 func (s *Socket) Close() {

@@ -264,6 +264,27 @@ func TestCloseMakesRoom(t *testing.T) {
 	a.Close()
 }
 
+func TestAbort(t *testing.T) {
+	start(t, 256)
+	for _, kind := range []Type{Stream, Seqpacket} {
+		a, b := pair(t, kind)
+		f := file.New(new(thing), 0)
+		a.Send(usertest.In([]byte("lost")), nil, rights(f), 0)
+		f.Release()
+		a.Abort()
+		a.Close()
+		p := make([]byte, 10)
+		if _, err := b.Read(usertest.Out(p), 0); err != abi.ECONNRESET {
+			t.Errorf("type %d: read: %d, want ECONNRESET", kind, err)
+		}
+		if n, err := b.Read(usertest.Out(p), 0); n != 0 || err != abi.OK {
+			t.Errorf("type %d: second read: %d, %d, want the end", kind, n, err)
+		}
+		b.Abort() // without a peer
+		b.Close()
+	}
+}
+
 func TestFaults(t *testing.T) {
 	start(t, 256)
 	for _, kind := range []Type{Stream, Seqpacket} {
