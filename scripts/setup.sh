@@ -62,7 +62,11 @@ if ! command -v apt-get >/dev/null; then
 	exit 1
 fi
 
+# Newer distributions have QEMU for RISC-V in a package of its own.
 install() {
+	if apt-cache show qemu-system-riscv >/dev/null 2>&1; then
+		missing=("${missing[@]/%qemu-system-misc/qemu-system-riscv}")
+	fi
 	"${run[@]}" env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -yq --no-install-recommends "${missing[@]}" </dev/null
 }

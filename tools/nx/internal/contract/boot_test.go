@@ -336,6 +336,30 @@ func TestStayingBoot(t *testing.T) {
 	}
 }
 
+// A capture full of questions that nobody answered is searched in bounded time.
+func TestFloodedCapture(t *testing.T) {
+	b := good()
+	flood := make([]capture.Frame, 60_000)
+	for i := range flood {
+		flood[i] = capture.Frame{At: ms, Summary: frame.Summary{
+			Kind: frame.UDPKind, SrcMAC: frame.Guest.MAC, SrcIP: frame.Guest.IP, DstIP: frame.Host.IP, SrcPort: uint16(i), DstPort: 7,
+		}}
+	}
+	answers := slices.Clone(flood)
+	for i := range answers {
+		answers[i].SrcMAC = frame.Host.MAC
+		answers[i].SrcPort, answers[i].DstPort = 7, 0xffff
+	}
+	b.frames = append(flood, answers...)
+	start := time.Now()
+	if b.judge(t).Proven {
+		t.Error("proven")
+	}
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":            ``,

@@ -3,6 +3,7 @@ package contract
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
 	"slices"
@@ -51,30 +52,35 @@ func answers(want *HTTP, size int, asked, answered []byte) bool {
 }
 
 // stream puts together what was sent from one TCP port to another, from the
-// SYN on, as far as there is no gap.
+// SYN on, as far as there is no gap. Segments may come twice, overlap and
+// overtake each other.
 func stream(frames []capture.Frame, from, to uint16) []byte {
+	var segments []*capture.Frame
+	var first uint32 // sequence number of the first byte
+	opened := false
+	for i := range frames {
+		f := &frames[i]
+		if f.Kind != frame.TCPKind || f.SrcPort != from || f.DstPort != to {
+			continue
+		}
+		if f.SYN && !opened {
+			opened, first = true, f.TCPSeq+1
+		} else if len(f.Payload) > 0 {
+			segments = append(segments, f)
+		}
+	}
+	// Distance from the first byte, not the number itself, which may wrap.
+	slices.SortStableFunc(segments, func(a, b *capture.Frame) int { return cmp.Compare(a.TCPSeq-first, b.TCPSeq-first) })
+
 	var data []byte
-	var next uint32 // sequence number of the first byte that is not in data
-	known := false
-	// A segment may be overtaken by later ones: pass until nothing is added.
-	for added := true; added; {
-		added = false
-		for i := range frames {
-			f := &frames[i]
-			if f.Kind != frame.TCPKind || f.SrcPort != from || f.DstPort != to {
-				continue
-			}
-			if f.SYN && !known {
-				known, next = true, f.TCPSeq+1
-			}
-			skip := next - f.TCPSeq // of this segment, already in data
-			if !known || f.SYN || skip >= uint32(len(f.Payload)) || len(data) > maxStream {
-				continue
-			}
-			fresh := f.Payload[skip:]
-			data = append(data, fresh...)
-			next += uint32(len(fresh))
-			added = true
+	for _, f := range segments {
+		at := int64(f.TCPSeq - first)
+		have := int64(len(data))
+		if !opened || at > have || have > maxStream {
+			break
+		}
+		if skip := have - at; skip < int64(len(f.Payload)) {
+			data = append(data, f.Payload[skip:]...)
 		}
 	}
 	return data

@@ -101,10 +101,9 @@ func (e *Evidence) find(hit *Hit, out *Outside) Finding {
 	}
 	switch {
 	case len(e.Frames) > 0:
-		return Finding{describe(e.Frames), find(e.Frames, frames, hit.Groups, nil) != nil}
+		return Finding{describe(e.Frames), find(e.Frames, frames, hit.Groups)}
 	case e.NoFrame != nil:
-		none := find([]Pattern{*e.NoFrame}, frames, hit.Groups, nil) == nil
-		return Finding{"no " + e.NoFrame.String(), none}
+		return Finding{"no " + e.NoFrame.String(), !find([]Pattern{*e.NoFrame}, frames, hit.Groups)}
 	case e.Host != "":
 		return Finding{"the host's own " + e.Host + " answered", out.HostAsked[e.Host]}
 	case e.HTTP != nil:

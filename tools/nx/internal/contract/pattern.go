@@ -122,25 +122,44 @@ func number(s string, groups map[string]string) (int, bool) {
 	return n, err == nil && n >= 0
 }
 
-// find looks for patterns in frames in order, later frames for later patterns,
-// trying every choice of frame for those that others echo. It gives the
-// frames, or nil.
-func find(patterns []Pattern, frames []capture.Frame, groups map[string]string, found []*capture.Frame) []*capture.Frame {
+// maxSteps bounds the search for one piece of evidence in a capture that a
+// guest has flooded with questions nobody answered.
+const maxSteps = 20_000_000
+
+// search looks for patterns among frames.
+type search struct {
+	groups map[string]string
+	steps  int
+}
+
+// find tells whether frames has the patterns in order.
+func find(patterns []Pattern, frames []capture.Frame, groups map[string]string) bool {
+	s := search{groups: groups}
+	return s.find(patterns, frames, nil)
+}
+
+// find looks for patterns in frames, later frames for later patterns, trying every
+// choice of frame for those that others echo. found are the frames of the
+// patterns before.
+func (s *search) find(patterns []Pattern, frames []capture.Frame, found []*capture.Frame) bool {
 	if len(patterns) == 0 {
-		return found
+		return true
 	}
 	for i := range frames {
-		if !patterns[0].matches(&frames[i], groups, found) {
+		if s.steps++; s.steps > maxSteps {
+			return false
+		}
+		if !patterns[0].matches(&frames[i], s.groups, found) {
 			continue
 		}
-		if all := find(patterns[1:], frames[i+1:], groups, append(found, &frames[i])); all != nil {
-			return all
+		if s.find(patterns[1:], frames[i+1:], append(found, &frames[i])) {
+			return true
 		}
 		if !echoed(patterns[1:], len(found)+1) {
-			return nil // a later choice leaves fewer frames for the rest
+			return false // a later choice leaves fewer frames for the rest
 		}
 	}
-	return nil
+	return false
 }
 
 // echoed tells whether one of patterns echoes the frame of pattern number n.
