@@ -126,7 +126,6 @@ func (w *wire) inject(t testing.TB, frame []byte) {
 func isARP(f []byte, op byte) bool { return f[12] == 8 && f[13] == 6 && f[21] == op }
 func isRequest(f []byte) bool      { return isARP(f, 1) }
 func isUDP(f []byte) bool          { return f[12] == 8 && f[13] == 0 && f[23] == 17 }
-func isEcho(f []byte) bool         { return f[12] == 8 && f[13] == 0 && f[23] == 1 && f[34] == 8 }
 
 func arp(op byte, senderMAC [6]byte, sender netip.Addr, targetMAC [6]byte, target netip.Addr, to [6]byte) []byte {
 	f := append(append(append([]byte{}, to[:]...), senderMAC[:]...), 8, 6, 0, 1, 8, 0, 6, 4, 0, op)
