@@ -279,7 +279,7 @@ func TestBlockedSend(t *testing.T) {
 	const total = 600000
 	data := make([]byte, total)
 	for i := range data {
-		data[i] = byte(i * 7 >> 3)
+		data[i] = byte(i * 2654435761 >> 13)
 	}
 	body := p.put(data...)
 	_, _, blocked := p.call(nrSendmsg, a, p.message(body, total, control, size), 0)
@@ -520,6 +520,11 @@ func TestServerIsSilent(t *testing.T) {
 		}
 		rec, _ := n.next(tt.op)
 		n.reply(rec, abi.OK) // too late
+		at := n.room(16)
+		n.must(nrGetsockname, fd, at, n.put(16, 0, 0, 0))
+		if got := n.bytes(at, 8); string(got) != "\x02\x00\x00\x00\x00\x00\x00\x00" {
+			t.Errorf("op %d: the late answer counts: % x", tt.op, got)
+		}
 	}
 	stream, data2 := n.socket(unixsock.Stream, nonblock)
 	defer data2.Release()
@@ -550,6 +555,9 @@ func TestAcceptWithoutDescriptor(t *testing.T) {
 	}
 	if _, _, blocked := n.call(nrAccept4, fd, 0, 0, sockCloexec); !blocked {
 		t.Fatal("accept of nothing")
+	}
+	if _, err := n.thread.Files().Get(int(fd) + 1); err != abi.EBADF {
+		t.Error("the call that blocked keeps a descriptor")
 	}
 	f, _ := n.thread.Files().Get(int(fd))
 	id := uint32(0)
