@@ -19,6 +19,7 @@ const (
 	Pass                  // give it to the stack
 	DHCP                  // give it to the DHCP client
 	Answer                // send Result.Reply; the stack must not see the frame
+	Echo                  // a whole ICMP echo request for our address: send what EchoReply makes of it
 )
 
 // Reason says why a frame was dropped or answered outside the stack.

@@ -213,6 +213,99 @@ func TestInspectARP(t *testing.T) {
 	})
 }
 
+// checked gives an IPv4 packet the checksums that it needs, of the header and of an ICMP body.
+func checked(packet []byte) []byte {
+	b := bytes.Clone(packet)
+	if b[9] == protoICMP {
+		binary.BigEndian.PutUint16(b[22:], 0)
+		binary.BigEndian.PutUint16(b[22:], ^slowSum(b[20:]))
+	}
+	binary.BigEndian.PutUint16(b[10:], 0)
+	binary.BigEndian.PutUint16(b[10:], ^slowSum(b[:20]))
+	return b
+}
+
+// slowSum is RFC 1071 to the letter.
+func slowSum(b []byte) uint16 {
+	total := uint32(0)
+	for i, v := range b {
+		total += uint32(v) << (8 * (1 - i%2))
+	}
+	for total > 0xffff {
+		total = total>>16 + total&0xffff
+	}
+	return uint16(total)
+}
+
+func TestEcho(t *testing.T) {
+	for _, size := range []int{0, 1, 56, 1472} {
+		body := append([]byte{8, 0, 0, 0, 0x12, 0x34, 0, 7}, bytes.Repeat([]byte{0xfe}, size)...)
+		packet := checked(ip(peerIP, ourIP, protoICMP, body...))
+		frame := append(ethernet(ourMAC, peerMAC, typeIP4, packet), make([]byte, 10)...) // padded
+		g := newGuard(nil)
+		if got := g.Inspect(0, frame); got.Verdict != Echo {
+			t.Fatalf("size %d: %v", size, got.Verdict)
+		}
+		reply := make([]byte, 2000)
+		reply = reply[:EchoReply(reply, frame)]
+		want := ip(ourIP, peerIP, protoICMP, append([]byte{0}, body[1:]...)...)
+		want[6] = 0x40
+		if !bytes.Equal(reply, ethernet(peerMAC, ourMAC, typeIP4, checked(want))) {
+			t.Errorf("size %d:\n got %x\nwant %x", size, reply[:42], checked(want)[:28])
+		}
+	}
+}
+
+// TestEchoWhileTheFrameChanges: whatever another process makes of the frame meanwhile, nothing is touched beyond it.
+func TestEchoWhileTheFrameChanges(t *testing.T) {
+	frame := ethernet(ourMAC, peerMAC, typeIP4, checked(ip(peerIP, ourIP, protoICMP, echo...)))
+	for _, length := range [][]byte{{0, 0}, {0, 20}, {0xff, 0xff}} {
+		changed := edit(frame, 16, length...)
+		if n := EchoReply(make([]byte, len(frame)), changed); n < 42 || n > len(frame) {
+			t.Errorf("length %x: reply of %d bytes", length, n)
+		}
+	}
+}
+
+// TestEchoForTheStack: whatever is out of the ordinary is not answered here.
+func TestEchoForTheStack(t *testing.T) {
+	good := checked(ip(peerIP, ourIP, protoICMP, echo...))
+	withOption := append(edit(good[:20:20], 0, 0x46), 1, 1, 1, 0)
+	withOption = append(withOption, good[20:]...)
+	binary.BigEndian.PutUint16(withOption[2:], uint16(len(withOption)))
+	for name, packet := range map[string][]byte{
+		"IP checksum":    edit(good, 10, 1, 2),
+		"ICMP checksum":  edit(good, 22, 1, 2),
+		"more fragments": checked(edit(good, 6, 0x20, 0)),
+		"other address":  checked(edit(good, 19, 16)),
+		"no time left":   checked(edit(good, 8, 0)),
+		"short":          checked(ip(peerIP, ourIP, protoICMP, echo[:7]...)),
+		"option":         withOption,
+	} {
+		g := newGuard(nil)
+		if got := g.Inspect(0, ethernet(ourMAC, peerMAC, typeIP4, packet)); got.Verdict != Pass {
+			t.Errorf("%s: %v", name, got.Verdict)
+		}
+	}
+	g := New(ourMAC, table(nil)) // without an address
+	if got := g.Inspect(0, ethernet(ourMAC, peerMAC, typeIP4, good)); got.Verdict != Pass {
+		t.Errorf("without an address: %v", got.Verdict)
+	}
+}
+
+func FuzzSum(f *testing.F) {
+	f.Add([]byte{}, uint8(0))
+	f.Add(bytes.Repeat([]byte{0xff}, 1500), uint8(1))
+	f.Fuzz(func(t *testing.T, b []byte, _ uint8) {
+		if len(b) > 4000 {
+			return
+		}
+		if got, want := sum(b), slowSum(b); got != want {
+			t.Errorf("%x: got %#x, want %#x", b, got, want)
+		}
+	})
+}
+
 func TestAnnouncement(t *testing.T) {
 	got := Announcement(ourMAC, [4]byte{10, 0, 2, 15})
 	want := ethernet(everyone, ourMAC, typeARP, arpPacket(1, ourMAC, ourIP, [6]byte{}, ourIP))
@@ -290,6 +383,7 @@ func (constant) Lookup([4]byte) (State, [6]byte) { return Live, otherMAC }
 func FuzzInspect(f *testing.F) {
 	f.Add(ethernet(ourMAC, peerMAC, typeIP4, ip(peerIP, ourIP, protoUDP, udpTo68...)))
 	f.Add(ethernet(ourMAC, peerMAC, typeIP4, ip(peerIP, ourIP, protoICMP, echo...)))
+	f.Add(ethernet(ourMAC, peerMAC, typeIP4, checked(ip(peerIP, ourIP, protoICMP, echo...))))
 	f.Add(ethernet(everyone, peerMAC, typeARP, arpPacket(1, peerMAC, peerIP, [6]byte{}, ourIP)))
 	f.Add(ethernet(ourMAC, peerMAC, typeARP, arpPacket(2, peerMAC, peerIP, ourMAC, ourIP)))
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -299,6 +393,13 @@ func FuzzInspect(f *testing.F) {
 		got := g.Inspect(0, frame)
 		if !bytes.Equal(before, frame) {
 			t.Fatal("the frame was changed")
+		}
+		if got.Verdict == Echo {
+			reply := make([]byte, len(frame))
+			n := EchoReply(reply, frame)
+			if n > len(frame) || slowSum(reply[14:34]) != 0xffff || slowSum(reply[34:n]) != 0xffff {
+				t.Fatalf("reply %x to %x", reply[:n], frame)
+			}
 		}
 		if got.Verdict != Pass {
 			return

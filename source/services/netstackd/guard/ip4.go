@@ -2,6 +2,7 @@ package guard
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"time"
 )
 
@@ -9,8 +10,11 @@ import (
 const (
 	ipVersionIHL = 0
 	ipLength     = 2
+	ipID         = 4
 	ipFragment   = 6 // flags and offset
+	ipTTL        = 8
 	ipProtocol   = 9
+	ipChecksum   = 10
 	ipSrc        = 12
 	ipDst        = 16
 	ipHeader     = 20
@@ -25,7 +29,12 @@ const (
 
 	dhcpClientPort = 68
 
-	icmpEcho = 8
+	icmpEcho     = 8
+	icmpChecksum = 2
+	icmpHeader   = 8
+
+	dontFragment = 0x4000
+	replyTTL     = 64
 )
 
 const (
@@ -55,8 +64,64 @@ func (g *Guard) ip4(now time.Duration, frame []byte, group bool) Result {
 		if !g.echo.take(now) {
 			return g.drop(EchoRate)
 		}
+		if g.plainEcho(ip, header) {
+			return Result{Verdict: Echo}
+		}
 	}
 	return Result{Verdict: Pass}
+}
+
+// plainEcho reports whether an echo request can be answered as it is: for our own address, whole, without options, undamaged. The
+// others are the stack's.
+func (g *Guard) plainEcho(ip []byte, header int) bool {
+	const fragmented = 0x3fff // more fragments, or an offset
+	own, _, ok := g.own()
+	return ok && binary.BigEndian.Uint32(ip[ipDst:]) == own && header == ipHeader && len(ip) >= ipHeader+icmpHeader &&
+		binary.BigEndian.Uint16(ip[ipFragment:])&fragmented == 0 && ip[ipTTL] > 0 &&
+		sum(ip[:ipHeader]) == 0xffff && sum(ip[ipHeader:]) == 0xffff
+}
+
+// EchoReply writes the reply to the echo request in frame, for which Inspect gave Echo, to b and returns its length. b has room
+// for frame. The payload is unchanged, the reply goes where the request came from.
+//
+// Both may be memory that another process writes to: the length is read once, and bounded by what Inspect has seen.
+func EchoReply(b, frame []byte) int {
+	const least = ethHeader + ipHeader + icmpHeader
+	n := min(max(ethHeader+int(binary.BigEndian.Uint16(frame[ethHeader+ipLength:])), least), len(frame))
+	b = b[:n]
+	copy(b, frame)
+	copy(b[ethDst:], frame[ethSrc:ethSrc+6])
+	copy(b[ethSrc:], frame[ethDst:ethDst+6])
+	ip := b[ethHeader:]
+	copy(ip[ipSrc:], frame[ethHeader+ipDst:ethHeader+ipDst+4])
+	copy(ip[ipDst:], frame[ethHeader+ipSrc:ethHeader+ipSrc+4])
+	binary.BigEndian.PutUint16(ip[ipID:], 0)
+	binary.BigEndian.PutUint16(ip[ipFragment:], dontFragment) // RFC 6864: what is not fragmented needs no id
+	ip[ipTTL] = replyTTL
+	binary.BigEndian.PutUint16(ip[ipChecksum:], 0)
+	binary.BigEndian.PutUint16(ip[ipChecksum:], ^sum(ip[:ipHeader]))
+	icmp := ip[ipHeader:]
+	icmp[0] = 0
+	binary.BigEndian.PutUint16(icmp[icmpChecksum:], 0)
+	binary.BigEndian.PutUint16(icmp[icmpChecksum:], ^sum(icmp))
+	return n
+}
+
+// sum is the ones' complement sum of b (RFC 1071). Eight bytes at a time: it is the larger part of a ping.
+func sum(b []byte) uint16 {
+	var total, carry uint64
+	for ; len(b) >= 8; b = b[8:] {
+		total, carry = bits.Add64(total, binary.BigEndian.Uint64(b), carry)
+	}
+	var rest [8]byte
+	copy(rest[:], b)
+	total, carry = bits.Add64(total, binary.BigEndian.Uint64(rest[:]), carry)
+	total, carry = bits.Add64(total, carry, 0)
+	total += carry
+	total = total>>32 + total&0xffffffff
+	total = total>>16&0xffff + total>>32 + total&0xffff
+	total = total>>16 + total&0xffff
+	return uint16(total>>16 + total&0xffff)
 }
 
 // ip4Packet returns the IPv4 packet in a frame, cut to its own length, and its header's length.

@@ -38,9 +38,11 @@ type Queue interface {
 	Stats() frameq.Stats
 }
 
-// Bell is what Run waits for; *frameq.EventBell is one. Wait returns an error when it can not ring any more.
+// Bell is what Run waits for.
 type Bell interface {
-	Wait() error
+	// Sleep calls arm and, if that reports true, returns when the bell rings after that. The error means that it can not
+	// ring any more.
+	Sleep(arm func() bool) error
 }
 
 // Config describes an Endpoint.
@@ -68,7 +70,7 @@ type Endpoint struct {
 	waiting [][]byte   // frames, oldest first
 
 	count struct {
-		rx, tx, txWaited                               atomic.Uint64
+		rx, tx, txWaited, echoes                       atomic.Uint64
 		txFull, txNoDriver, txMartian, txSize, rxNoNIC atomic.Uint64
 	}
 }
@@ -85,6 +87,7 @@ func New(config Config) *Endpoint { return &Endpoint{config: config} }
 func (e *Endpoint) Each(f func(name string, value uint64)) {
 	c := &e.count
 	f("rx.frames", c.rx.Load())
+	f("rx.echo-answered", c.echoes.Load())
 	f("rx.drop.no-interface", c.rxNoNIC.Load())
 	f("tx.frames", c.tx.Load())
 	f("tx.waited", c.txWaited.Load())
@@ -126,10 +129,7 @@ func (e *Endpoint) Run(q Queue, bell Bell) error {
 		e.receive(q)
 		e.sendWaiting(q)
 		q.Flush()
-		if !q.ArmRx() {
-			continue
-		}
-		if err := bell.Wait(); err != nil {
+		if err := bell.Sleep(q.ArmRx); err != nil {
 			return err
 		}
 	}
@@ -167,7 +167,31 @@ func (e *Endpoint) input(frame []byte) {
 		e.config.OnDHCP(frame)
 	case guard.Answer:
 		_ = e.SendFrame(result.Reply[:]) // counted; the asker asks again
+	case guard.Echo:
+		e.echo(frame)
 	}
+}
+
+// echo answers an ICMP echo request, from slot to slot. Without a slot it is lost, as on any busy host.
+func (e *Endpoint) echo(frame []byte) {
+	e.tx.Lock()
+	defer e.tx.Unlock()
+	switch {
+	case e.queue == nil:
+		e.count.txNoDriver.Add(1)
+		return
+	case len(frame) > e.config.MTU+ethernetHeader:
+		e.count.txSize.Add(1)
+		return
+	}
+	slot, buf, ok := e.queue.Alloc()
+	if !ok {
+		e.count.txFull.Add(1)
+		return
+	}
+	e.submitLocked(slot, guard.EchoReply(buf, frame))
+	e.count.echoes.Add(1)
+	// Run flushes when it has seen every frame.
 }
 
 // deliver copies frame and gives it to the stack.

@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -106,7 +108,10 @@ type bell struct {
 
 func newBell() *bell { return &bell{make(chan struct{}), make(chan struct{})} }
 
-func (b *bell) Wait() error {
+func (b *bell) Sleep(arm func() bool) error {
+	if !arm() {
+		return nil
+	}
 	b.asleep <- struct{}{}
 	if _, ok := <-b.ring; !ok {
 		return errClosed
@@ -232,6 +237,72 @@ func TestAnswer(t *testing.T) {
 	r.receive(probe)
 	if sent := r.queue.frames(); len(sent) != 1 || len(sent[0]) != 42 || r.asked != 1 || len(r.sink.packets) != 0 {
 		t.Errorf("sent %x, asked %d", sent, r.asked)
+	}
+}
+
+// TestEcho: a ping goes from slot to slot, and the stack does not see it.
+func TestEcho(t *testing.T) {
+	r := start(t, 1)
+	ping := udp(15, 0, make([]byte, 100)...)
+	ping[23] = 1
+	copy(ping[34:], []byte{8, 0, 0, 0, 0, 1, 0, 1})
+	binary.BigEndian.PutUint16(ping[24:], ^checksum.Checksum(ping[14:34], 0))
+	binary.BigEndian.PutUint16(ping[36:], ^checksum.Checksum(ping[34:], 0))
+	r.receive(ping, ping) // there is one slot
+	sent := r.queue.frames()
+	if len(sent) != 1 || len(sent[0]) != len(ping) || sent[0][34] != 0 || len(r.sink.packets) != 0 {
+		t.Errorf("sent %x, delivered %d", sent, len(r.sink.packets))
+	}
+	if r.count("rx.echo-answered") != 1 || r.count("tx.drop.queue-full") != 1 || r.queue.flushed == 0 {
+		t.Error("not counted, or the driver was not woken")
+	}
+}
+
+// TestEventBell: no ring that follows arm is lost, however close.
+func TestEventBell(t *testing.T) {
+	event, err := frameq.NewEventBell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := link.NewBell(event.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Sleep(func() bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	rung := make(chan struct{}, 1)
+	go func() {
+		for range rung {
+			event.Ring()
+		}
+	}()
+	for i := range 2000 {
+		err := b.Sleep(func() bool {
+			if i%2 == 0 {
+				event.Ring() // before the wait
+			} else {
+				rung <- struct{}{} // during it, or just before
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(rung)
+	done := make(chan error)
+	go func() { done <- b.Sleep(func() bool { return true }) }()
+	event.Close()
+	for err == nil {
+		select {
+		case err = <-done: // a ring that was left over, or the end
+			if err == nil {
+				go func() { done <- b.Sleep(func() bool { return true }) }()
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a closed bell does not end the wait")
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type attachment struct {
 	frames, queue []byte
 	stack         *frameq.Stack
 	rx, tx        *frameq.EventBell
+	ring          *link.EventBell // of rx
 }
 
 // Open takes over the frame queue for the first time and returns what the NIC is.
@@ -118,6 +119,9 @@ func (a *attachment) mapQueue(got netapi.Attachment) (err error) {
 	if a.queue, err = unix.Mmap(got.Queue, 0, frameq.QueueSize, access, unix.MAP_SHARED); err != nil {
 		return os.NewSyscallError("mmap queue", err)
 	}
+	if a.ring, err = link.NewBell(a.rx.File()); err != nil {
+		return err
+	}
 	a.stack, err = frameq.Attach(a.frames, a.queue, a.tx)
 	return err
 }
@@ -160,7 +164,7 @@ func (n *NIC) use(ctx context.Context, a *attachment, endpoint *link.Endpoint) {
 	defer a.close()
 	ended := make(chan struct{})
 	go func() {
-		_ = endpoint.Run(a.stack, a.rx) // ends when the bell is closed, here below
+		_ = endpoint.Run(a.stack, a.ring) // ends when the bell is closed, here below
 		close(ended)
 	}()
 	n.watch(ctx, a.instance, ended)

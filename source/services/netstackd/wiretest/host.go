@@ -41,9 +41,13 @@ func NewHost(mac [6]byte, config netstack.Config, out func(frame []byte)) (*Host
 	if err != nil {
 		return nil, err
 	}
+	ring, err := link.NewBell(bell.File())
+	if err != nil {
+		return nil, err
+	}
 	h.Endpoint.Plug(queue)
 	go func() {
-		_ = h.Endpoint.Run(queue, bell) // ends when Close closes the bell
+		_ = h.Endpoint.Run(queue, ring) // ends when Close closes the bell
 		close(h.done)
 	}()
 	return h, stack.SetUp(netstack.Ethernet, true)
