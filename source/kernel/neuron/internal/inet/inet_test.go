@@ -230,6 +230,9 @@ func TestBind(t *testing.T) {
 	if q, err := s.Listen(1); q != nil || err != abi.EALREADY {
 		t.Errorf("listen during bind: %d, want EALREADY", err)
 	}
+	if q, err := s.Connect(&far, true, 0); q != nil || err != abi.EALREADY {
+		t.Errorf("connect during bind: %d, want EALREADY", err)
+	}
 	w.quiet()
 	seen := watchSocket(s)
 	w.reply(rec, abi.OK, near, sockns.Address{})
@@ -1097,10 +1100,16 @@ func TestServerBehind(t *testing.T) {
 		t.Error("room wakes nobody")
 	}
 	seen.Remove()
-	s, q, err := New(w.namespace, unixsock.Stream)
-	if q != nil || err != abi.OK {
+	s, none, err := New(w.namespace, unixsock.Stream)
+	if none != nil || err != abi.OK {
 		t.Errorf("socket with room: %d", err)
 	}
+	q.Add(&seen.Waiter)
+	w.die()
+	if !seen.told(Answered) {
+		t.Error("those who wait for room do not hear of the server's death")
+	}
+	seen.Remove()
 	for _, s := range append(open, s) {
 		s.Close()
 	}

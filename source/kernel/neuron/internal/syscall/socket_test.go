@@ -553,10 +553,12 @@ func TestAcceptWithoutDescriptor(t *testing.T) {
 	if err := n.finish(sockns.Listen, abi.OK); err != abi.OK {
 		t.Fatal(err)
 	}
+	lowest := n.must(nrDup, fd)
+	n.must(nrClose, uint64(lowest))
 	if _, _, blocked := n.call(nrAccept4, fd, 0, 0, sockCloexec); !blocked {
 		t.Fatal("accept of nothing")
 	}
-	if _, err := n.thread.Files().Get(int(fd) + 1); err != abi.EBADF {
+	if _, err := n.thread.Files().Get(int(lowest)); err != abi.EBADF {
 		t.Error("the call that blocked keeps a descriptor")
 	}
 	f, _ := n.thread.Files().Get(int(fd))
