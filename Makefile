@@ -7,6 +7,8 @@ SHELL := /bin/bash
 B := build
 GUEST := GOOS=linux GOARCH=riscv64 CGO_ENABLED=0
 NX := $(B)/nx
+# Prints a line a package, what was skipped and why, and a count.
+GOTEST := go tool -modfile=tools/lint/go.mod gotestsum --format pkgname --format-hide-empty-pkg --
 
 .PHONY: help
 help: ## list the targets
@@ -64,15 +66,15 @@ test: setup check test-host test-qtest test-boot ## every test that this machine
 
 .PHONY: test-host
 test-host: ## tests that need no guest, with the race detector
-	@go test -race -timeout 5m ./source/... ./tools/... ./docs/... ./tests/deps/...
+	@$(GOTEST) -race -timeout 5m ./source/... ./tools/... ./docs/... ./tests/deps/...
 
 .PHONY: test-qtest
 test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
-	@go test -count=1 ./tests/qtest/...
+	@$(GOTEST) -count=1 ./tests/qtest/...
 
 .PHONY: test-boot
 test-boot: build ## the whole system in QEMU: proofs on every back end, faults, bad input
-	@go test -count=1 -p 1 -timeout 10m $$(go list ./tests/... | grep -v -e /qtest -e /deps)
+	@$(GOTEST) -count=1 -p 1 -timeout 10m $$(go list ./tests/... | grep -v -e /qtest -e /deps)
 
 .PHONY: boots100
 boots100: build ## 100 boots in a row on each back end, with a summary

@@ -21,6 +21,9 @@ needs=(
 	unshare:util-linux
 	shellcheck:shellcheck
 	/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin:u-boot-qemu
+	qemu-riscv64-static:qemu-user-static
+	gcc:gcc
+	/usr/include/stdlib.h:libc6-dev
 	git:git
 	make:make
 )
