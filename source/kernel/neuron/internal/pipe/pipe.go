@@ -21,9 +21,11 @@ const (
 
 // slot is one page with the bytes [off, off+n) still to be read.
 type slot struct {
-	page   mem.Phys
+	number uint32 // of the page: its address without the lower bits
 	off, n uint16
 }
+
+func (s *slot) page() mem.Phys { return mem.Phys(s.number) << mem.PageShift }
 
 // pipe is both ends and what is between them. Slots tail to head-1 (modulo slots) are in use, each with n > 0.
 type pipe struct {
@@ -73,7 +75,7 @@ func New() (r, w *End, err abi.Errno) {
 func (p *pipe) empty() bool { return p.head == p.tail }
 func (p *pipe) full() bool  { return p.head-p.tail == slots }
 
-func (s *slot) bytes() []byte { return mem.Bytes(s.page)[s.off : s.off+s.n] }
+func (s *slot) bytes() []byte { return mem.Bytes(s.page())[s.off : s.off+s.n] }
 
 // Read takes what is there, at most what b holds. EAGAIN if nothing is and the write end is open; 0 bytes is the end.
 func (e *End) Read(b *user.Buffer, _ int64) (int, abi.Errno) {
@@ -117,7 +119,7 @@ func (e *End) Read(b *user.Buffer, _ int64) (int, abi.Errno) {
 
 // drop gives back the page of the oldest slot.
 func (p *pipe) drop() {
-	mem.Free(p.slot[p.tail%slots].page)
+	mem.Free(p.slot[p.tail%slots].page())
 	p.tail++
 }
 
@@ -157,7 +159,7 @@ func (p *pipe) merge(b *user.Buffer) (int, abi.Errno) {
 	if from+tail > mem.PageSize {
 		return 0, abi.OK
 	}
-	if _, ok := b.Get(mem.Bytes(s.page)[from : from+tail]); !ok {
+	if _, ok := b.Get(mem.Bytes(s.page())[from : from+tail]); !ok {
 		return 0, abi.EFAULT
 	}
 	s.n += uint16(tail)
@@ -178,7 +180,7 @@ func (p *pipe) push(b *user.Buffer) (int, abi.Errno) {
 		mem.Free(page)
 		return 0, abi.EFAULT
 	}
-	p.slot[p.head%slots] = slot{page: page, n: uint16(n)}
+	p.slot[p.head%slots] = slot{number: uint32(page >> mem.PageShift), n: uint16(n)}
 	p.head++
 	return n, abi.OK
 }
