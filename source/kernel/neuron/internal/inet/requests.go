@@ -194,7 +194,8 @@ func (s *Socket) Connect(to *sockns.Address, nonblocking bool, now uint64) (*wai
 	return q, err
 }
 
-// Name is the socket's own address: 0.0.0.0:0 before it has one.
+// Name is the socket's own address: 0.0.0.0:0 before bind, connect or listen. The port that a datagram socket gets by its
+// first send alone is known to the server only.
 func (s *Socket) Name() sockns.Address {
 	a := s.local
 	a.Family = sockns.FamilyIP4
