@@ -31,6 +31,8 @@ type Machine struct {
 	NIC       bool          // a network card whose wire leads nowhere
 	MemoryMiB int           // 0 is 128
 	Timeout   time.Duration // of the whole run
+	// Input is what is typed at the console; nil is nothing.
+	Input io.Reader
 	// Line is called with each line of the console as it comes, without its line end; nil is allowed.
 	Line func(string)
 }
@@ -132,7 +134,7 @@ func (m Machine) Boot(t testing.TB, kernel string) Result {
 	command := exec.CommandContext(ctx, Qemu, m.args(kernel, initrd)...)
 	command.WaitDelay = 5 * time.Second
 	console, writer := io.Pipe()
-	command.Stdout = writer
+	command.Stdin, command.Stdout = m.Input, writer
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	read := make(chan []string)
