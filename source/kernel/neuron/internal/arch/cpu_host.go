@@ -9,14 +9,17 @@ var Host struct {
 	PendingSet uint64
 	Satp       uint64
 	Flushes    int
-	// Registers are device registers by address, whatever the width of the access.
-	Registers map[uintptr]uint32
+	// Device answers accesses to device registers, of any width.
+	Device interface {
+		Load(addr uintptr) uint32
+		Store(addr uintptr, v uint32)
+	}
 }
 
-func Load8(addr uintptr) uint8       { return uint8(Host.Registers[addr]) }
-func Store8(addr uintptr, v uint8)   { Host.Registers[addr] = uint32(v) }
-func Load32(addr uintptr) uint32     { return Host.Registers[addr] }
-func Store32(addr uintptr, v uint32) { Host.Registers[addr] = v }
+func Load8(addr uintptr) uint8       { return uint8(Host.Device.Load(addr)) }
+func Store8(addr uintptr, v uint8)   { Host.Device.Store(addr, uint32(v)) }
+func Load32(addr uintptr) uint32     { return Host.Device.Load(addr) }
+func Store32(addr uintptr, v uint32) { Host.Device.Store(addr, v) }
 
 func ReadTime() uint64        { return Host.Time }
 func WriteAlarm(ticks uint64) { Host.Alarm = ticks }

@@ -5,6 +5,7 @@ package console
 import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/decimal"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/user"
 	"nexus/source/kernel/neuron/internal/wait"
@@ -71,8 +72,20 @@ func (u *UART) enable(ier uint8) {
 
 // Interrupt moves bytes both ways.
 func (u *UART) Interrupt() {
-	var ev abi.Events
-	for arch.Load8(u.base+lineStatus)&lsrData != 0 {
+	ev := u.receive()
+	if u.out.count > 0 {
+		u.transmit()
+		ev |= abi.EPOLLOUT
+	}
+	u.arm()
+	if ev != 0 {
+		u.queue.Notify(ev)
+	}
+}
+
+// receive takes what the UART has, at most what the buffer holds at a time: more must wait for the next interrupt.
+func (u *UART) receive() (ev abi.Events) {
+	for i := 0; i < inSize && arch.Load8(u.base+lineStatus)&lsrData != 0; i++ {
 		c := arch.Load8(u.base + data)
 		if u.in.count == inSize {
 			u.Dropped++
@@ -82,14 +95,7 @@ func (u *UART) Interrupt() {
 		u.in.count++
 		ev |= abi.EPOLLIN
 	}
-	if u.out.count > 0 {
-		u.transmit()
-		ev |= abi.EPOLLOUT
-	}
-	u.arm()
-	if ev != 0 {
-		u.queue.Notify(ev)
-	}
+	return ev
 }
 
 // arm asks for the transmit interrupt while bytes wait.
@@ -128,14 +134,6 @@ func (u *UART) Drain() {
 	u.out.count = 0
 }
 
-// put takes p, which fits.
-func (u *UART) put(p []byte) {
-	for _, c := range p {
-		outBuffer[(u.out.first+u.out.count)%outSize] = c
-		u.out.count++
-	}
-}
-
 // Read takes what was typed.
 func (u *UART) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
 	n := 0
@@ -168,7 +166,9 @@ func (u *UART) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
 	for n < room && b.Len() > 0 {
 		var part [128]byte
 		k, ok := b.Get(part[:min(len(part), room-n)])
-		u.put(part[:k])
+		for _, c := range part[:k] {
+			char(c)
+		}
 		n += k
 		if !ok && n == 0 {
 			return 0, abi.EFAULT
@@ -205,14 +205,10 @@ func (u *UART) Stat(st *abi.Stat) {
 
 // Text prints s as the kernel.
 func Text(s string) {
-	u := &Console
 	for i := 0; i < len(s); i++ {
-		if u.out.count == outSize {
-			u.Drain()
-		}
-		outBuffer[(u.out.first+u.out.count)%outSize] = s[i]
-		u.out.count++
+		char(s[i])
 	}
+	u := &Console
 	u.transmit()
 	if u.base != 0 {
 		u.arm()
@@ -225,11 +221,11 @@ func Bytes(b []byte) {
 		if c < ' ' || c > '~' {
 			c = '?'
 		}
-		digit(c)
+		char(c)
 	}
 }
 
-func digit(c byte) {
+func char(c byte) {
 	u := &Console
 	if u.out.count == outSize {
 		u.Drain()
@@ -246,23 +242,13 @@ func Hex(v uint64) {
 		d := v >> shift & 15
 		if d != 0 || started || shift == 0 {
 			started = true
-			digit("0123456789abcdef"[d])
+			char("0123456789abcdef"[d])
 		}
 	}
 }
 
 // Number prints v in decimal.
 func Number(v uint64) {
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + v%10)
-		if v /= 10; v == 0 {
-			break
-		}
-	}
-	for _, c := range b[i:] {
-		digit(c)
-	}
+	var d decimal.Digits
+	Bytes(decimal.Format(&d, v))
 }

@@ -2,6 +2,7 @@ package device
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/decimal"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/proc"
@@ -88,14 +89,6 @@ func line(p *proc.Process) {
 func word(s string) { text.n += copy(text.b[text.n:], s) }
 
 func number(v uint64) {
-	var d [20]byte
-	i := len(d)
-	for {
-		i--
-		d[i] = byte('0' + v%10)
-		if v /= 10; v == 0 {
-			break
-		}
-	}
-	text.n += copy(text.b[text.n:], d[i:])
+	var d decimal.Digits
+	text.n += copy(text.b[text.n:], decimal.Format(&d, v))
 }

@@ -65,8 +65,7 @@ type Socket struct {
 
 	// Of a listener: connections that wait to be accepted, linked by next.
 	first, last *Socket
-	queued      uint16
-	backlog     uint16
+	queued      int32
 
 	next   *Socket // of a listener's queue; free list
 	sameID *Socket // of the hash bucket

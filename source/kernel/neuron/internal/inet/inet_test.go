@@ -717,15 +717,15 @@ func TestAccept(t *testing.T) {
 	w.want(sockns.Option)
 	seen := watchSocket(s)
 	var mine []*file.File
-	for i := range uint32(3) { // a backlog of 1 holds 2
+	for i := range uint32(maxQueued + 1) {
 		mine = append(mine, w.accepted(s, sockns.ServerID|(i+1)))
-		if i < 2 && !seen.told(abi.EPOLLIN) {
+		if i < maxQueued && !seen.told(abi.EPOLLIN) {
 			t.Error("a connection is no edge")
 		}
 	}
 	seen.Remove()
-	if got := w.namespace.Dropped(BacklogFull); got != 1 || mine[2].Object.Ready()&abi.EPOLLHUP == 0 {
-		t.Errorf("%d beyond the backlog, or not closed", got)
+	if got := w.namespace.Dropped(QueueFull); got != 1 || mine[maxQueued].Object.Ready()&abi.EPOLLHUP == 0 {
+		t.Errorf("%d beyond the queue, or not closed", got)
 	}
 	if s.Ready() != abi.EPOLLIN {
 		t.Errorf("listener ready: %#x, want IN", s.Ready())
@@ -817,17 +817,20 @@ func TestListenRefusals(t *testing.T) {
 	if _, err := c.Listen(1); err != abi.EINVAL {
 		t.Errorf("listen on a connection: %d, want EINVAL", err)
 	}
-	s, sdata := w.listener(-1)
-	if s.backlog != maxBacklog {
-		t.Errorf("backlog %d, want %d", s.backlog, maxBacklog)
+	s, sdata := w.open(unixsock.Stream)
+	for backlog, want := range map[int]uint32{-1: maxQueued, 0: 0, 7: 7, 1 << 30: maxQueued} {
+		s.Listen(backlog)
+		rec := w.want(sockns.Listen)
+		if rec.Arg0 != want {
+			t.Errorf("backlog %d told as %d, want %d", backlog, rec.Arg0, want)
+		}
+		w.reply(rec, abi.OK, near, sockns.Address{})
+		if q, err := s.Listen(backlog); q != nil || err != abi.OK {
+			t.Errorf("listen: %d", err)
+		}
 	}
 	if _, err := s.Connect(&far, true, 0); err != abi.EISCONN {
 		t.Errorf("connect of a listener: %d, want EISCONN", err)
-	}
-	s.Listen(5)
-	w.reply(w.want(sockns.Listen), abi.OK, near, sockns.Address{})
-	if _, err := s.Listen(5); err != abi.OK || s.backlog != 5 {
-		t.Errorf("listen again: %d, backlog %d", err, s.backlog)
 	}
 	for _, s := range []*Socket{c, d, s} {
 		s.Close()

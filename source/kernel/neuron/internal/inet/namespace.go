@@ -39,7 +39,7 @@ const (
 	NotListening                 // ACCEPTED for a socket that does not listen
 	BadDescriptor                // not exactly the descriptor that belongs to the record
 	BadID                        // ACCEPTED with an id that is taken or the kernel's to choose
-	BacklogFull                  // ACCEPTED beyond the listener's backlog
+	QueueFull                    // ACCEPTED beyond what waits at a listener
 	TooManySockets               // ACCEPTED beyond MaxSockets
 	NoSource                     // a datagram without an IPv4 source address
 	reasons

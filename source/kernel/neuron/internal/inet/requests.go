@@ -14,8 +14,9 @@ const (
 	ConnectTimeout = 130_000_000_000
 )
 
-// maxBacklog bounds the connections that wait at one listener.
-const maxBacklog = 1024
+// maxQueued bounds the connections that wait at one listener. It is no smaller for a small backlog, which is the server's to
+// honour: there a connection beyond it is tried again, here it would be lost.
+const maxQueued = 1024
 
 // request sends rec, or finds the answer to the one that an earlier call of the same kind sent. If the queue is not nil
 // the call is to be made again when Answered is told there.
@@ -78,7 +79,7 @@ func (s *Socket) Bind(to *sockns.Address) (*wait.Queue, abi.Errno) {
 	return s.request(&sockns.Record{Op: sockns.Bind, Local: *to})
 }
 
-// Listen makes a stream take connections, of which backlog and one more may wait. It can be called again to change that.
+// Listen makes a stream take connections; the server learns how many may wait there. It can be called again to change that.
 func (s *Socket) Listen(backlog int) (*wait.Queue, abi.Errno) {
 	switch {
 	case s.kind != unixsock.Stream:
@@ -86,10 +87,9 @@ func (s *Socket) Listen(backlog int) (*wait.Queue, abi.Errno) {
 	case s.state != idle && s.state != listening || !s.own():
 		return nil, abi.EINVAL
 	}
-	if backlog < 0 || backlog > maxBacklog {
-		backlog = maxBacklog
+	if backlog < 0 || backlog > maxQueued {
+		backlog = maxQueued
 	}
-	s.backlog = uint16(backlog)
 	return s.request(&sockns.Record{Op: sockns.Listen, Arg0: uint32(backlog)})
 }
 

@@ -194,8 +194,8 @@ func (s *Socket) enqueue(rec *sockns.Record, r *unixsock.Rights) Reason {
 	switch {
 	case s.state != listening:
 		return NotListening
-	case s.queued > s.backlog:
-		return BacklogFull
+	case s.queued == maxQueued:
+		return QueueFull
 	case rec.Arg0&sockns.ServerID == 0 || find(n, rec.Arg0) != nil:
 		return BadID
 	case r == nil || r.N != 1:
