@@ -3,6 +3,7 @@
 package kerneltest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -305,6 +306,12 @@ func (s *Socket) Option(level, name int, value uint32) error {
 // ShutdownDatagram is shutdown(2) of a datagram socket.
 func (s *Socket) ShutdownDatagram(how uint32) error {
 	return s.kernel.send(&sockns.Record{Op: sockns.Shutdown, ID: s.id, Arg0: how}, -1)
+}
+
+// CloseTold closes the program's end and tells the server so, as the kernel does when an address becomes free.
+func (s *Socket) CloseTold() error {
+	err := s.kernel.send(&sockns.Record{Op: sockns.Close, ID: s.id}, -1)
+	return errors.Join(err, s.Close())
 }
 
 // Close closes the program's end.

@@ -2,6 +2,7 @@ package sockserver
 
 import (
 	"syscall"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -18,6 +19,9 @@ func (s *Server) handle(r *sockns.Record, fd int) {
 	}
 	closeDescriptor(fd)
 	one := s.find(r.ID)
+	if one == nil && r.Op == sockns.Close {
+		return // its data pair has told already
+	}
 	if one == nil {
 		// Closed already, or it could not be opened.
 		s.count.unknownSocket.Add(1)
@@ -35,6 +39,8 @@ func (s *Server) handle(r *sockns.Record, fd int) {
 		one.option(r)
 	case sockns.Shutdown:
 		one.shutDatagram(r)
+	case sockns.Close:
+		one.freeAddress()
 	default:
 		s.count.badRecord.Add(1)
 		s.reply(r, syscall.ENOSYS, sockns.Address{}, sockns.Address{})
@@ -262,5 +268,28 @@ func (s *socket) shutDatagram(r *sockns.Record) {
 	flags := []tcpip.ShutdownFlags{tcpip.ShutdownRead, tcpip.ShutdownWrite, tcpip.ShutdownRead | tcpip.ShutdownWrite}[r.Arg0]
 	if err := s.ep().Shutdown(flags); err != nil {
 		s.server.event(s, netstack.ErrnoOf(err))
+	}
+}
+
+// flushTimeout bounds how long the records that follow wait until a closed datagram socket has sent what its program wrote.
+const flushTimeout = 50 * time.Millisecond
+
+// freeAddress closes a socket whose program has closed it, so that the records that follow find its address free.
+func (s *socket) freeAddress() {
+	if s.datagram {
+		// The program's end is closed: upload sends what is on the pair and closes the socket.
+		timer := time.NewTimer(flushTimeout)
+		defer timer.Stop()
+		select {
+		case <-s.gone:
+			return
+		case <-timer.C:
+		}
+	}
+	s.mu.Lock()
+	holdsConnection := s.phase == connected
+	s.mu.Unlock()
+	if !holdsConnection {
+		s.close(false)
 	}
 }

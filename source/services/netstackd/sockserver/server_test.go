@@ -246,6 +246,75 @@ func TestBindInUse(t *testing.T) {
 	})
 }
 
+// TestAddressIsFree: when the kernel tells of a close, the next record can use the address.
+func TestAddressIsFree(t *testing.T) {
+	n := newNamespace(t)
+	at := netip.MustParseAddrPort("127.0.0.1:8080")
+	for range 50 {
+		l, err := n.Listen(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.CloseTold(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := n.Open(sockns.Stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Bind(at); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CloseTold(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := n.ListenPacket(anyPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	reader.SetReadDeadline(time.Now().Add(patience))
+	for range 50 {
+		u, err := n.ListenPacket(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			if err := u.WriteTo([]byte{byte(i)}, reader.Local()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := u.CloseTold(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 { // none of them is lost
+			b := make([]byte, 9)
+			if k, from, err := reader.ReadFrom(b); err != nil || k != 1 || b[0] != byte(i) || from != at {
+				t.Fatalf("datagram %d: %d %x from %v, %v", i, k, b[:k], from, err)
+			}
+		}
+	}
+	// A connected stream is not harmed by such a record, nor is the server by one about nobody.
+	client, server := n.connect(t)
+	defer client.Close()
+	defer server.Close()
+	for _, id := range []uint32{client.ID(), server.ID(), 1 << 30} {
+		var b [sockns.Size]byte
+		r := sockns.Record{Op: sockns.Close, ID: id}
+		r.Encode(&b)
+		if err := n.Send(b[:], -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(server, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTransfer moves 4 MiB each way at once and compares them.
 func TestTransfer(t *testing.T) {
 	n := newNamespace(t)

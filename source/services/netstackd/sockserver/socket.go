@@ -122,12 +122,12 @@ func (s *socket) close(abrupt bool) {
 	s.queue.EventUnregister(&s.entry)
 	s.mu.Unlock()
 
-	close(s.gone)
 	s.server.leave(s)
 	if abrupt {
 		endpoint.Abort()
 	}
 	endpoint.Close()
+	close(s.gone) // the address is free by now
 	s.data.Close()
 	s.server.release()
 }
