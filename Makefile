@@ -42,7 +42,7 @@ $(B)/virt-nexus.dtb: pkg/dts/virt-nexus.dts | $(NX)
 	@$(NX) dtb $< $@
 
 # DEST=SRC pairs of an archive with manifest $1.
-contents = /init=$(B)/nexus /etc/nexus/manifest.json=pkg/manifests/$1.json /pkg/dts=pkg/dts /pkg/fixtures=pkg/fixtures
+contents = /init=$(B)/nexus /etc/hosts=pkg/etc/hosts /etc/nexus/manifest.json=pkg/manifests/$1.json /pkg/dts=pkg/dts /pkg/fixtures=pkg/fixtures
 
 $(B)/boot.cpio: $(B)/nexus FORCE
 	@go run ./tools/mkarchive -o $@ $(call contents,default)
