@@ -80,6 +80,7 @@ type Counters struct {
 	Discovers, Requests                    uint64
 	Offers, Acks, Naks                     uint64
 	NotForUs, BadFrame, BadLease, BadState uint64
+	InboxFull                              uint64 // the runner's
 }
 
 // Plus returns the sum of both.
@@ -89,6 +90,7 @@ func (c Counters) Plus(d Counters) Counters {
 		Offers: c.Offers + d.Offers, Acks: c.Acks + d.Acks, Naks: c.Naks + d.Naks,
 		NotForUs: c.NotForUs + d.NotForUs, BadFrame: c.BadFrame + d.BadFrame,
 		BadLease: c.BadLease + d.BadLease, BadState: c.BadState + d.BadState,
+		InboxFull: c.InboxFull + d.InboxFull,
 	}
 }
 
@@ -103,6 +105,7 @@ func (c Counters) Each(f func(name string, value uint64)) {
 	f("drop.bad-frame", c.BadFrame)
 	f("drop.bad-lease", c.BadLease)
 	f("drop.bad-state", c.BadState)
+	f("drop.inbox-full", c.InboxFull)
 }
 
 // Client is the state machine. Times are since some fixed moment and never go back.

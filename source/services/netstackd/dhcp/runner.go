@@ -141,9 +141,11 @@ func (r *Runner) Wait(ctx context.Context, bound time.Duration) (lease Lease, ok
 	return Lease{}, false
 }
 
-// Counters returns the client's counters, and how many frames the runner dropped.
-func (r *Runner) Counters() (Counters, uint64) {
+// Counters returns the client's counters and the runner's.
+func (r *Runner) Counters() Counters {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.client.Counters, r.dropped
+	all := r.client.Counters
+	all.InboxFull = r.dropped
+	return all
 }

@@ -126,8 +126,7 @@ func (a *addresses) stop() {
 	}
 	a.cancel()
 	a.guard.SetDHCP(false)
-	counted, _ := r.Counters()
-	a.old = a.old.Plus(counted)
+	a.old = a.old.Plus(r.Counters())
 }
 
 // SetStatic implements control.Network.
@@ -165,8 +164,7 @@ func (a *addresses) counters() dhcp.Counters {
 	defer a.mu.Unlock()
 	all := a.old
 	if r := a.runner.Load(); r != nil {
-		counted, _ := r.Counters()
-		all = all.Plus(counted)
+		all = all.Plus(r.Counters())
 	}
 	return all
 }
