@@ -48,7 +48,7 @@ func TestPattern(t *testing.T) {
 	if got := b.Bytes()[2*blockSize:]; !stdbytes.Equal(got, first) {
 		t.Errorf("the third period begins %x, want %x", got, first)
 	}
-	if got := crc32.ChecksumIEEE(block); got != 0xc90cb56c {
+	if got := crc32.ChecksumIEEE(block()); got != 0xc90cb56c {
 		t.Errorf("sum of a period %#x, want 0xc90cb56c", got)
 	}
 }
