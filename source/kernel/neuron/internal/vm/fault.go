@@ -71,11 +71,39 @@ func (s *Space) fill(a *Area, va uint64, e *pte, need Prot) Fault {
 	*e = leafPTE(p, s.grant(a, p))
 	if old&pteValid != 0 {
 		arch.FlushTLB()
+	} else if a.File != nil && !a.Shared && need&Write == 0 {
+		s.fillAround(a, va)
 	}
 	if a.Prot&Exec != 0 {
 		arch.FlushCode()
 	}
 	return FaultNone
+}
+
+// around is how many pages a fault on a file's page looks at: an aligned group, which lies in one table.
+const around = 16
+
+// fillAround maps the whole pages of the file near va that are not mapped yet and cost no memory. A program that
+// begins touches hundreds of its file's pages, most of them beside each other, and a trap costs more than an entry.
+func (s *Space) fillAround(a *Area, va uint64) {
+	start := max(va&^(around*mem.PageSize-1), a.Start)
+	end := min(va&^(around*mem.PageSize-1)+around*mem.PageSize, a.Start+a.Bytes&^(mem.PageSize-1))
+	for at := start; at < end; at += mem.PageSize {
+		e := s.entry(at)
+		if *e&pteValid != 0 {
+			continue
+		}
+		p, err := a.File.Object.Map(a.Index+(at-a.Start)>>mem.PageShift, false)
+		if err != abi.OK {
+			return
+		}
+		if mem.Refs(p) != 0 {
+			mem.Free(p)
+			return
+		}
+		s.shared++
+		*e = leafPTE(p, s.grant(a, p))
+	}
 }
 
 func objectFault(err abi.Errno) Fault {

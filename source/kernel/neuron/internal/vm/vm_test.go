@@ -172,15 +172,15 @@ func TestPrivateFile(t *testing.T) {
 	if s.Load(b, va); b[0] != 1 {
 		t.Errorf("first page reads %d, want 1", b[0])
 	}
-	if r, shared, _ := s.Usage(); r != 0 || shared != 1 {
-		t.Errorf("own %d, shared %d after a read; want 0, 1", r, shared)
+	if r, shared, _ := s.Usage(); r != 0 || shared != 2 {
+		t.Errorf("own %d, shared %d after a read; want 0, 2: the whole pages", r, shared)
 	}
 	s.Store(va, []byte{99})
 	if mem.Bytes(o.pages[0])[0] != 1 {
 		t.Error("a private write reached the file")
 	}
-	if r, shared, _ := s.Usage(); r != 1 || shared != 0 {
-		t.Errorf("own %d, shared %d after a write; want 1, 0", r, shared)
+	if r, shared, _ := s.Usage(); r != 1 || shared != 1 {
+		t.Errorf("own %d, shared %d after a write; want 1, 1", r, shared)
 	}
 	tail := make([]byte, 12)
 	s.Load(tail, va+2*page)
