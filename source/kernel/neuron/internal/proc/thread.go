@@ -41,7 +41,6 @@ type Thread struct {
 	direct    bool // the wait is completed by who ends it, with onTime if that is the deadline
 
 	mask, pending SignalSet
-	savedMask     SignalSet // of epoll_pwait and the like, put back after the handler
 	alternate     Stack
 	clearID       uint64
 	forked        *Process // child of a vfork in progress
