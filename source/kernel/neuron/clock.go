@@ -2,9 +2,7 @@
 
 package main
 
-import (
-	"nexus/source/kernel/neuron/internal/arch"
-)
+import "nexus/source/kernel/neuron/internal/arch"
 
 // Registers of the goldfish real-time clock (QEMU docs/specs, Android's goldfish virtual hardware): reading the low half latches
 // the high one.

@@ -156,11 +156,10 @@ func (p *Process) Descends(q *Process) bool {
 	return false
 }
 
-// Peak is the most memory of its own that the process was seen to hold, in pages.
+// Peak is the most memory of its own that the process ever held, in pages.
 func (p *Process) Peak() int {
 	if p.Space != nil {
-		r, _, _ := p.Space.Usage()
-		p.peak = max(p.peak, r)
+		p.peak = max(p.peak, p.Space.Peak())
 	}
 	return p.peak
 }

@@ -65,6 +65,7 @@ func (s *Space) fill(a *Area, va uint64, e *pte, need Prot) Fault {
 	}
 	if mem.Refs(p) != 0 {
 		s.resident++
+		s.peak = max(s.peak, s.resident)
 	} else {
 		s.shared++
 	}

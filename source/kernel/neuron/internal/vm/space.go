@@ -33,6 +33,7 @@ type Space struct {
 
 	// Pages of its own, of others' (archive, devices), and of tables.
 	resident, shared, tables int
+	peak                     int // the most that resident ever was
 }
 
 var spaces [MaxSpaces]Space
@@ -76,6 +77,9 @@ func (s *Space) Release(h *arch.Hart) {
 
 // Usage is what the space holds, in pages: its own memory, memory it shares with others, and page tables.
 func (s *Space) Usage() (resident, shared, tables int) { return s.resident, s.shared, s.tables }
+
+// Peak is the most memory of its own that the space ever held, in pages.
+func (s *Space) Peak() int { return s.peak }
 
 // Map describes a mapping to make.
 type Map struct {

@@ -235,6 +235,13 @@ func TestDiscardZeroes(t *testing.T) {
 	if s.Load(b, va); b[0] != 0 {
 		t.Errorf("%d after Discard, want 0", b[0])
 	}
+	if r, _, _ := s.Usage(); r != 1 || s.Peak() != 1 {
+		t.Errorf("%d pages, at most %d; want 1, 1: the page was discarded once", r, s.Peak())
+	}
+	s.Discard(va, page)
+	if r, _, _ := s.Usage(); r != 0 || s.Peak() != 1 {
+		t.Errorf("%d pages, at most %d after the last Discard; want 0, 1", r, s.Peak())
+	}
 	if err := s.Discard(va, 9*page); err != abi.ENOMEM {
 		t.Errorf("Discard over a hole: %d, want ENOMEM", err)
 	}
