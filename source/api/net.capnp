@@ -70,6 +70,27 @@ struct Request {
 
     arp @17 :Void;
     # netstackd: the neighbour table. Reply: arp.
+
+    captureOpen :group {
+      # netstackd: keep a copy of each packet that passes from now on. Reply: capture, or ENODEV (no such interface) /
+      # EMFILE (too many captures).
+      interface @18 :Text;
+      # empty for all
+      snapLength @19 :UInt32;
+      # bytes kept of each packet; 0, and what is more, for as many as a message has room for: 65024
+    }
+
+    captureRead :group {
+      # netstackd: the oldest packets that the capture holds and a message can, at least one, in the order in which they
+      # passed; they are taken out of it. Reply: packets, or ETIMEDOUT / EBADF (no such capture: closed, or not read for
+      # 30 s). A read that found nothing counts as one.
+      capture @20 :UInt64;
+      timeoutMs @21 :UInt32;
+      # at most 10000, else it is that
+    }
+
+    captureClose @22 :UInt64;
+    # netstackd: forget a capture and what it holds. Reply: done, or EBADF.
   }
 }
 
@@ -96,6 +117,13 @@ struct Reply {
       # in order of arrival
     }
     arp @12 :List(Neighbour);
+    capture @13 :UInt64;
+    # a handle, which netstackd never gives twice
+    packets :group {
+      list @14 :List(Packet);
+      dropped @15 :UInt64;
+      # packets that found no room since captureOpen
+    }
   }
 }
 
@@ -168,4 +196,17 @@ struct Neighbour {
   # empty while unresolved
   state @3 :Text;
   # incomplete, reachable, stale, delay, probe, static, unreachable
+}
+
+struct Packet {
+  # On virt0 an Ethernet frame without FCS: received as the driver gave it, also when it is dropped afterwards, or given to
+  # the driver to be sent. On lo an IP packet as it was sent, once; whoever receives it has got that one.
+  interface @0 :Text;
+  outgoing @1 :Bool;
+  nanoseconds @2 :UInt64;
+  # CLOCK_REALTIME since 1970, when it passed netstackd
+  length @3 :UInt32;
+  # bytes of the whole packet
+  data @4 :Data;
+  # its first snapLength
 }

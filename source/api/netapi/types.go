@@ -63,6 +63,15 @@ type Neighbour struct {
 	State     string
 }
 
+// Packet is one packet that a capture has seen: an Ethernet frame on virt0, an IP packet on lo.
+type Packet struct {
+	Interface string
+	Outgoing  bool
+	Time      time.Time // when it passed netstackd
+	Length    int       // bytes of the whole packet
+	Data      []byte    // its first bytes, at most MaxPacketData
+}
+
 // bytesOf returns the 4 bytes of an IPv4 address, or none of an invalid one.
 func bytesOf(a netip.Addr) []byte {
 	if !a.IsValid() {

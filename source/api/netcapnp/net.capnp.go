@@ -11,26 +11,31 @@ type Request capnp.Struct
 type Request_recv Request
 type Request_addrSet Request
 type Request_ping Request
+type Request_captureOpen Request
+type Request_captureRead Request
 type Request_Which uint16
 
 const (
-	Request_Which_info    Request_Which = 0
-	Request_Which_send    Request_Which = 1
-	Request_Which_recv    Request_Which = 2
-	Request_Which_attach  Request_Which = 3
-	Request_Which_stats   Request_Which = 4
-	Request_Which_ifUp    Request_Which = 5
-	Request_Which_ifDown  Request_Which = 6
-	Request_Which_ifList  Request_Which = 7
-	Request_Which_dhcp    Request_Which = 8
-	Request_Which_addrSet Request_Which = 9
-	Request_Which_addrGet Request_Which = 10
-	Request_Which_ping    Request_Which = 11
-	Request_Which_arp     Request_Which = 12
+	Request_Which_info         Request_Which = 0
+	Request_Which_send         Request_Which = 1
+	Request_Which_recv         Request_Which = 2
+	Request_Which_attach       Request_Which = 3
+	Request_Which_stats        Request_Which = 4
+	Request_Which_ifUp         Request_Which = 5
+	Request_Which_ifDown       Request_Which = 6
+	Request_Which_ifList       Request_Which = 7
+	Request_Which_dhcp         Request_Which = 8
+	Request_Which_addrSet      Request_Which = 9
+	Request_Which_addrGet      Request_Which = 10
+	Request_Which_ping         Request_Which = 11
+	Request_Which_arp          Request_Which = 12
+	Request_Which_captureOpen  Request_Which = 13
+	Request_Which_captureRead  Request_Which = 14
+	Request_Which_captureClose Request_Which = 15
 )
 
 func (w Request_Which) String() string {
-	const s = "infosendrecvattachstatsifUpifDownifListdhcpaddrSetaddrGetpingarp"
+	const s = "infosendrecvattachstatsifUpifDownifListdhcpaddrSetaddrGetpingarpcaptureOpencaptureReadcaptureClose"
 	switch w {
 	case Request_Which_info:
 		return s[0:4]
@@ -58,6 +63,12 @@ func (w Request_Which) String() string {
 		return s[57:61]
 	case Request_Which_arp:
 		return s[61:64]
+	case Request_Which_captureOpen:
+		return s[64:75]
+	case Request_Which_captureRead:
+		return s[75:86]
+	case Request_Which_captureClose:
+		return s[86:98]
 
 	}
 	return "Request_Which(" + strconv.FormatUint(uint64(w), 10) + ")"
@@ -398,6 +409,94 @@ func (s Request) SetArp() {
 
 }
 
+func (s Request) CaptureOpen() Request_captureOpen { return Request_captureOpen(s) }
+
+func (s Request) SetCaptureOpen() {
+	capnp.Struct(s).SetUint16(8, 13)
+}
+
+func (s Request_captureOpen) IsValid() bool {
+	return capnp.Struct(s).IsValid()
+}
+
+func (s Request_captureOpen) Message() *capnp.Message {
+	return capnp.Struct(s).Message()
+}
+
+func (s Request_captureOpen) Segment() *capnp.Segment {
+	return capnp.Struct(s).Segment()
+}
+func (s Request_captureOpen) Interface() (string, error) {
+	p, err := capnp.Struct(s).Ptr(0)
+	return p.Text(), err
+}
+
+func (s Request_captureOpen) HasInterface() bool {
+	return capnp.Struct(s).HasPtr(0)
+}
+
+func (s Request_captureOpen) InterfaceBytes() ([]byte, error) {
+	p, err := capnp.Struct(s).Ptr(0)
+	return p.TextBytes(), err
+}
+
+func (s Request_captureOpen) SetInterface(v string) error {
+	return capnp.Struct(s).SetText(0, v)
+}
+
+func (s Request_captureOpen) SnapLength() uint32 {
+	return capnp.Struct(s).Uint32(12)
+}
+
+func (s Request_captureOpen) SetSnapLength(v uint32) {
+	capnp.Struct(s).SetUint32(12, v)
+}
+
+func (s Request) CaptureRead() Request_captureRead { return Request_captureRead(s) }
+
+func (s Request) SetCaptureRead() {
+	capnp.Struct(s).SetUint16(8, 14)
+}
+
+func (s Request_captureRead) IsValid() bool {
+	return capnp.Struct(s).IsValid()
+}
+
+func (s Request_captureRead) Message() *capnp.Message {
+	return capnp.Struct(s).Message()
+}
+
+func (s Request_captureRead) Segment() *capnp.Segment {
+	return capnp.Struct(s).Segment()
+}
+func (s Request_captureRead) Capture() uint64 {
+	return capnp.Struct(s).Uint64(16)
+}
+
+func (s Request_captureRead) SetCapture(v uint64) {
+	capnp.Struct(s).SetUint64(16, v)
+}
+
+func (s Request_captureRead) TimeoutMs() uint32 {
+	return capnp.Struct(s).Uint32(12)
+}
+
+func (s Request_captureRead) SetTimeoutMs(v uint32) {
+	capnp.Struct(s).SetUint32(12, v)
+}
+
+func (s Request) CaptureClose() uint64 {
+	if capnp.Struct(s).Uint16(8) != 15 {
+		panic("Which() != captureClose")
+	}
+	return capnp.Struct(s).Uint64(16)
+}
+
+func (s Request) SetCaptureClose(v uint64) {
+	capnp.Struct(s).SetUint16(8, 15)
+	capnp.Struct(s).SetUint64(16, v)
+}
+
 // Request_List is a list of Request.
 type Request_List = capnp.StructList[Request]
 
@@ -410,6 +509,7 @@ func NewRequest_List(s *capnp.Segment, sz int32) (Request_List, error) {
 type Reply capnp.Struct
 type Reply_error Reply
 type Reply_ping Reply
+type Reply_packets Reply
 type Reply_Which uint16
 
 const (
@@ -423,10 +523,12 @@ const (
 	Reply_Which_address Reply_Which = 7
 	Reply_Which_ping    Reply_Which = 8
 	Reply_Which_arp     Reply_Which = 9
+	Reply_Which_capture Reply_Which = 10
+	Reply_Which_packets Reply_Which = 11
 )
 
 func (w Reply_Which) String() string {
-	const s = "errordoneinfoframeattachstatsifListaddresspingarp"
+	const s = "errordoneinfoframeattachstatsifListaddresspingarpcapturepackets"
 	switch w {
 	case Reply_Which_error:
 		return s[0:5]
@@ -448,6 +550,10 @@ func (w Reply_Which) String() string {
 		return s[42:46]
 	case Reply_Which_arp:
 		return s[46:49]
+	case Reply_Which_capture:
+		return s[49:56]
+	case Reply_Which_packets:
+		return s[56:63]
 
 	}
 	return "Reply_Which(" + strconv.FormatUint(uint64(w), 10) + ")"
@@ -457,12 +563,12 @@ func (w Reply_Which) String() string {
 const Reply_TypeID = 0xa511617052e8f971
 
 func NewReply(s *capnp.Segment) (Reply, error) {
-	st, err := capnp.NewStruct(s, capnp.ObjectSize{DataSize: 16, PointerCount: 1})
+	st, err := capnp.NewStruct(s, capnp.ObjectSize{DataSize: 24, PointerCount: 1})
 	return Reply(st), err
 }
 
 func NewRootReply(s *capnp.Segment) (Reply, error) {
-	st, err := capnp.NewRootStruct(s, capnp.ObjectSize{DataSize: 16, PointerCount: 1})
+	st, err := capnp.NewRootStruct(s, capnp.ObjectSize{DataSize: 24, PointerCount: 1})
 	return Reply(st), err
 }
 
@@ -810,13 +916,72 @@ func (s Reply) NewArp(n int32) (Neighbour_List, error) {
 	err = capnp.Struct(s).SetPtr(0, l.ToPtr())
 	return l, err
 }
+func (s Reply) Capture() uint64 {
+	if capnp.Struct(s).Uint16(10) != 10 {
+		panic("Which() != capture")
+	}
+	return capnp.Struct(s).Uint64(16)
+}
+
+func (s Reply) SetCapture(v uint64) {
+	capnp.Struct(s).SetUint16(10, 10)
+	capnp.Struct(s).SetUint64(16, v)
+}
+
+func (s Reply) Packets() Reply_packets { return Reply_packets(s) }
+
+func (s Reply) SetPackets() {
+	capnp.Struct(s).SetUint16(10, 11)
+}
+
+func (s Reply_packets) IsValid() bool {
+	return capnp.Struct(s).IsValid()
+}
+
+func (s Reply_packets) Message() *capnp.Message {
+	return capnp.Struct(s).Message()
+}
+
+func (s Reply_packets) Segment() *capnp.Segment {
+	return capnp.Struct(s).Segment()
+}
+func (s Reply_packets) List() (Packet_List, error) {
+	p, err := capnp.Struct(s).Ptr(0)
+	return Packet_List(p.List()), err
+}
+
+func (s Reply_packets) HasList() bool {
+	return capnp.Struct(s).HasPtr(0)
+}
+
+func (s Reply_packets) SetList(v Packet_List) error {
+	return capnp.Struct(s).SetPtr(0, v.ToPtr())
+}
+
+// NewList sets the list field to a newly
+// allocated Packet_List, preferring placement in s's segment.
+func (s Reply_packets) NewList(n int32) (Packet_List, error) {
+	l, err := NewPacket_List(capnp.Struct(s).Segment(), n)
+	if err != nil {
+		return Packet_List{}, err
+	}
+	err = capnp.Struct(s).SetPtr(0, l.ToPtr())
+	return l, err
+}
+func (s Reply_packets) Dropped() uint64 {
+	return capnp.Struct(s).Uint64(16)
+}
+
+func (s Reply_packets) SetDropped(v uint64) {
+	capnp.Struct(s).SetUint64(16, v)
+}
 
 // Reply_List is a list of Reply.
 type Reply_List = capnp.StructList[Reply]
 
 // NewReply creates a new list of Reply.
 func NewReply_List(s *capnp.Segment, sz int32) (Reply_List, error) {
-	l, err := capnp.NewCompositeList(s, capnp.ObjectSize{DataSize: 16, PointerCount: 1}, sz)
+	l, err := capnp.NewCompositeList(s, capnp.ObjectSize{DataSize: 24, PointerCount: 1}, sz)
 	return capnp.StructList[Reply](l), err
 }
 
@@ -1506,4 +1671,110 @@ type Neighbour_List = capnp.StructList[Neighbour]
 func NewNeighbour_List(s *capnp.Segment, sz int32) (Neighbour_List, error) {
 	l, err := capnp.NewCompositeList(s, capnp.ObjectSize{DataSize: 0, PointerCount: 4}, sz)
 	return capnp.StructList[Neighbour](l), err
+}
+
+type Packet capnp.Struct
+
+// Packet_TypeID is the unique identifier for the type Packet.
+const Packet_TypeID = 0x806979f0295da33a
+
+func NewPacket(s *capnp.Segment) (Packet, error) {
+	st, err := capnp.NewStruct(s, capnp.ObjectSize{DataSize: 16, PointerCount: 2})
+	return Packet(st), err
+}
+
+func NewRootPacket(s *capnp.Segment) (Packet, error) {
+	st, err := capnp.NewRootStruct(s, capnp.ObjectSize{DataSize: 16, PointerCount: 2})
+	return Packet(st), err
+}
+
+func ReadRootPacket(msg *capnp.Message) (Packet, error) {
+	root, err := msg.Root()
+	return Packet(root.Struct()), err
+}
+
+func (s Packet) EncodeAsPtr(seg *capnp.Segment) capnp.Ptr {
+	return capnp.Struct(s).EncodeAsPtr(seg)
+}
+
+func (Packet) DecodeFromPtr(p capnp.Ptr) Packet {
+	return Packet(capnp.Struct{}.DecodeFromPtr(p))
+}
+
+func (s Packet) ToPtr() capnp.Ptr {
+	return capnp.Struct(s).ToPtr()
+}
+func (s Packet) IsValid() bool {
+	return capnp.Struct(s).IsValid()
+}
+
+func (s Packet) Message() *capnp.Message {
+	return capnp.Struct(s).Message()
+}
+
+func (s Packet) Segment() *capnp.Segment {
+	return capnp.Struct(s).Segment()
+}
+func (s Packet) Interface() (string, error) {
+	p, err := capnp.Struct(s).Ptr(0)
+	return p.Text(), err
+}
+
+func (s Packet) HasInterface() bool {
+	return capnp.Struct(s).HasPtr(0)
+}
+
+func (s Packet) InterfaceBytes() ([]byte, error) {
+	p, err := capnp.Struct(s).Ptr(0)
+	return p.TextBytes(), err
+}
+
+func (s Packet) SetInterface(v string) error {
+	return capnp.Struct(s).SetText(0, v)
+}
+
+func (s Packet) Outgoing() bool {
+	return capnp.Struct(s).Bit(0)
+}
+
+func (s Packet) SetOutgoing(v bool) {
+	capnp.Struct(s).SetBit(0, v)
+}
+
+func (s Packet) Nanoseconds() uint64 {
+	return capnp.Struct(s).Uint64(8)
+}
+
+func (s Packet) SetNanoseconds(v uint64) {
+	capnp.Struct(s).SetUint64(8, v)
+}
+
+func (s Packet) Length() uint32 {
+	return capnp.Struct(s).Uint32(4)
+}
+
+func (s Packet) SetLength(v uint32) {
+	capnp.Struct(s).SetUint32(4, v)
+}
+
+func (s Packet) Data() ([]byte, error) {
+	p, err := capnp.Struct(s).Ptr(1)
+	return []byte(p.Data()), err
+}
+
+func (s Packet) HasData() bool {
+	return capnp.Struct(s).HasPtr(1)
+}
+
+func (s Packet) SetData(v []byte) error {
+	return capnp.Struct(s).SetData(1, v)
+}
+
+// Packet_List is a list of Packet.
+type Packet_List = capnp.StructList[Packet]
+
+// NewPacket creates a new list of Packet.
+func NewPacket_List(s *capnp.Segment, sz int32) (Packet_List, error) {
+	l, err := capnp.NewCompositeList(s, capnp.ObjectSize{DataSize: 16, PointerCount: 2}, sz)
+	return capnp.StructList[Packet](l), err
 }
