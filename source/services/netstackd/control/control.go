@@ -1,4 +1,5 @@
-// Package control serves netstackd's half of net.capnp: interfaces, addresses, DHCP, ping, the ARP table and counters.
+// Package control serves netstackd's half of net.capnp: interfaces, addresses, DHCP, ping, the ARP table, counters and
+// captures.
 package control
 
 import (
@@ -13,6 +14,7 @@ import (
 	"nexus/source/api/netapi"
 	"nexus/source/api/netcapnp"
 	"nexus/source/libs/channel"
+	"nexus/source/services/netstackd/capture"
 	"nexus/source/services/netstackd/netstack"
 )
 
@@ -35,11 +37,14 @@ type Network interface {
 // Server answers the requests of any number of clients.
 type Server struct {
 	network Network
+	taps    *capture.Taps
 	ctx     context.Context
 }
 
 // New returns a server; calls that wait end with ctx.
-func New(ctx context.Context, network Network) *Server { return &Server{network, ctx} }
+func New(ctx context.Context, network Network, taps *capture.Taps) *Server {
+	return &Server{network, taps, ctx}
+}
 
 // Serve answers the clients until all are gone or ctx is done.
 func (s *Server) Serve(conns []*channel.Conn) { channel.ServeAll(s.ctx, conns, s) }
@@ -79,6 +84,12 @@ func (s *Server) answer(request netcapnp.Request, reply netcapnp.Reply) error {
 		return s.ping(request.Ping(), reply)
 	case netcapnp.Request_Which_arp:
 		return s.arp(reply)
+	case netcapnp.Request_Which_captureOpen:
+		return s.captureOpen(request.CaptureOpen(), reply)
+	case netcapnp.Request_Which_captureRead:
+		return s.captureRead(request.CaptureRead(), reply)
+	case netcapnp.Request_Which_captureClose:
+		return s.captureClose(request.CaptureClose(), reply)
 	default:
 		return netapi.Refused(syscall.ENOSYS, "netstackd does not serve this request: ask virtionetd")
 	}
@@ -89,11 +100,15 @@ func explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, netstack.ErrNoInterface):
+	case errors.Is(err, netstack.ErrNoInterface), errors.Is(err, capture.ErrNoInterface):
 		return netapi.Refused(syscall.ENODEV, "no such interface: there are lo and virt0")
 	case errors.Is(err, netstack.ErrBadAddress):
 		return netapi.Refused(syscall.EINVAL, "not an IPv4 address that can be used here: give an address and prefix length, "+
 			"with a gateway inside the prefix or none")
+	case errors.Is(err, capture.ErrTooMany):
+		return netapi.Refused(syscall.EMFILE, err.Error())
+	case errors.Is(err, capture.ErrNoCapture):
+		return netapi.Refused(syscall.EBADF, err.Error())
 	}
 	var fault *netstack.Fault
 	if errors.As(err, &fault) {

@@ -17,6 +17,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"nexus/source/libs/frameq"
+	"nexus/source/services/netstackd/capture"
 	"nexus/source/services/netstackd/guard"
 )
 
@@ -57,6 +58,8 @@ type Config struct {
 	OnDHCP func(frame []byte)
 	// OnAsked is told each ARP request for our address. It must not block.
 	OnAsked func()
+	// Tap sees each frame as the driver gave it, whatever becomes of it, and each that goes to the driver; nil for none.
+	Tap *capture.Tap
 }
 
 // Endpoint implements stack.LinkEndpoint.
@@ -156,6 +159,7 @@ func (e *Endpoint) detach(q Queue) {
 // input handles one received frame, which is gone after it returns.
 func (e *Endpoint) input(frame []byte) {
 	e.count.rx.Add(1)
+	e.config.Tap.Received(frame)
 	result := e.config.Guard.Inspect(e.config.Now(), frame)
 	if result.Asked && e.config.OnAsked != nil {
 		e.config.OnAsked()
@@ -189,7 +193,7 @@ func (e *Endpoint) echo(frame []byte) {
 		e.count.txFull.Add(1)
 		return
 	}
-	e.submitLocked(slot, guard.EchoReply(buf, frame))
+	e.submitLocked(slot, buf[:guard.EchoReply(buf, frame)])
 	e.count.echoes.Add(1)
 	// Run flushes when it has seen every frame.
 }
@@ -260,7 +264,7 @@ func (e *Endpoint) writeLocked(packet *stack.PacketBuffer) tcpip.Error {
 	if len(e.waiting) == 0 {
 		if slot, buf, ok := e.queue.Alloc(); ok {
 			copyPacket(buf[:size], packet)
-			e.submitLocked(slot, size)
+			e.submitLocked(slot, buf[:size])
 			return nil
 		}
 	}
@@ -283,9 +287,10 @@ func (e *Endpoint) waitLocked(frame []byte) {
 	}
 }
 
-// submitLocked hands a filled slot to the driver.
-func (e *Endpoint) submitLocked(slot frameq.Slot, n int) {
-	if !e.queue.Send(slot, n) {
+// submitLocked hands a slot with frame in it to the driver.
+func (e *Endpoint) submitLocked(slot frameq.Slot, frame []byte) {
+	e.config.Tap.Sent(frame) // before the answer can come in
+	if !e.queue.Send(slot, len(frame)) {
 		e.queue.Cancel(slot)
 		e.count.txSize.Add(1)
 		return
@@ -315,7 +320,7 @@ func (e *Endpoint) drainLocked() {
 		n := copy(buf, e.waiting[0])
 		e.waiting[0] = nil
 		e.waiting = e.waiting[1:]
-		e.submitLocked(slot, n)
+		e.submitLocked(slot, buf[:n])
 	}
 	e.waiting = nil
 }

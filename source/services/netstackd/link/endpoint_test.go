@@ -15,6 +15,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"nexus/source/libs/frameq"
+	"nexus/source/services/netstackd/capture"
 	"nexus/source/services/netstackd/guard"
 	"nexus/source/services/netstackd/link"
 )
@@ -146,7 +147,10 @@ type rig struct {
 }
 
 // start runs an endpoint with this many transmit slots; it sleeps when start returns.
-func start(t *testing.T, slots int) *rig {
+func start(t *testing.T, slots int) *rig { return startWith(t, slots, nil) }
+
+// startWith is start with a tap.
+func startWith(t *testing.T, slots int, tap *capture.Tap) *rig {
 	r := &rig{queue: &queue{}, bell: newBell(), sink: &sink{}, done: make(chan error, 1)}
 	r.queue.give(slots)
 	g := guard.New(ourMAC, strangers{})
@@ -156,6 +160,7 @@ func start(t *testing.T, slots int) *rig {
 		MAC: ourMAC, MTU: 1500, Guard: g, Now: func() time.Duration { return 0 },
 		OnDHCP:  func(f []byte) { r.dhcp = append(r.dhcp, bytes.Clone(f)) },
 		OnAsked: func() { r.asked++ },
+		Tap:     tap,
 	})
 	r.Attach(r.sink)
 	go func() { r.done <- r.Run(r.queue, r.bell) }()

@@ -8,19 +8,22 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"nexus/source/services/netstackd/capture"
 )
 
 // Loopback implements stack.LinkEndpoint for lo: what the stack sends comes in again at once, in the goroutine that sends. It
 // holds no packet, so it needs no bound.
 type Loopback struct {
 	mtu        uint32
+	tap        *capture.Tap
 	dispatcher atomic.Pointer[dispatcher]
 }
 
 var _ stack.LinkEndpoint = (*Loopback)(nil)
 
-// NewLoopback returns a loopback link for IP packets of up to mtu bytes.
-func NewLoopback(mtu int) *Loopback { return &Loopback{mtu: uint32(mtu)} }
+// NewLoopback returns a loopback link for IP packets of up to mtu bytes. tap, which may be nil, sees each once, as it is sent.
+func NewLoopback(mtu int, tap *capture.Tap) *Loopback { return &Loopback{mtu: uint32(mtu), tap: tap} }
 
 // WritePackets implements stack.LinkWriter.
 func (l *Loopback) WritePackets(packets stack.PacketBufferList) (int, tcpip.Error) {
@@ -31,8 +34,9 @@ func (l *Loopback) WritePackets(packets stack.PacketBufferList) (int, tcpip.Erro
 		}
 		// A fresh packet, as it would have come from a wire: the payload alone.
 		payload := packet.ToBuffer()
+		l.record(payload)
 		if packet.NetworkProtocolNumber == header.IPv4ProtocolNumber {
-			payload = echoed(payload)
+			payload = l.echoed(payload)
 		}
 		in := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: payload})
 		d.DeliverNetworkPacket(packet.NetworkProtocolNumber, in)
@@ -41,9 +45,17 @@ func (l *Loopback) WritePackets(packets stack.PacketBufferList) (int, tcpip.Erro
 	return packets.Len(), nil
 }
 
+// record shows the tap a packet.
+func (l *Loopback) record(packet buffer.Buffer) {
+	if l.tap.Watched() {
+		l.tap.Sent(packet.Flatten())
+	}
+}
+
 // echoed turns an ICMP echo request to an address of virt0's into its reply. Such a packet comes over lo too, where the library
-// knows the address only for the moment and therefore does not answer. All other packets stay what they are.
-func echoed(packet buffer.Buffer) buffer.Buffer {
+// knows the address only for the moment and therefore does not answer; the tap sees the reply too. All other packets stay what
+// they are.
+func (l *Loopback) echoed(packet buffer.Buffer) buffer.Buffer {
 	view, ok := packet.PullUp(0, header.IPv4MinimumSize)
 	if !ok {
 		return packet
@@ -67,6 +79,7 @@ func echoed(packet buffer.Buffer) buffer.Buffer {
 	message.SetType(header.ICMPv4EchoReply)
 	message.SetChecksum(0)
 	message.SetChecksum(^checksum.Checksum(message, 0))
+	l.tap.Sent(whole)
 	return buffer.MakeWithData(whole)
 }
 

@@ -22,6 +22,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
+	"nexus/source/services/netstackd/capture"
 	"nexus/source/services/netstackd/guard"
 	"nexus/source/services/netstackd/link"
 )
@@ -62,8 +63,9 @@ var (
 
 // Config is what a Stack takes from outside.
 type Config struct {
-	Clock tcpip.Clock // nil: the machine's
-	Seed  *uint64     // nil: the system's randomness; else the same seed gives the same ports and sequence numbers
+	Clock tcpip.Clock  // nil: the machine's
+	Seed  *uint64      // nil: the system's randomness; else the same seed gives the same ports and sequence numbers
+	Tap   *capture.Tap // of lo; nil for none
 }
 
 // Stack is the network. It is safe for concurrent use.
@@ -106,7 +108,7 @@ func New(config Config) (*Stack, error) {
 	if err := s.tune(); err != nil {
 		return nil, err
 	}
-	if err := s.addLoopback(); err != nil {
+	if err := s.addLoopback(config.Tap); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -133,9 +135,9 @@ func (s *Stack) tune() error {
 	return nil
 }
 
-func (s *Stack) addLoopback() error {
+func (s *Stack) addLoopback(tap *capture.Tap) error {
 	options := stack.NICOptions{Name: Loopback, Disabled: true}
-	if err := s.ip.CreateNICWithOptions(loopbackID, link.NewLoopback(loopbackMTU), options); err != nil {
+	if err := s.ip.CreateNICWithOptions(loopbackID, link.NewLoopback(loopbackMTU, tap), options); err != nil {
 		return fault("create lo", err)
 	}
 	s.interfaces = append(s.interfaces, &iface{name: Loopback, id: loopbackID, mtu: loopbackMTU})

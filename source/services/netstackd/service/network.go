@@ -33,6 +33,7 @@ func (n network) Each(f func(name string, value uint64)) {
 	f("virt0.driver-restarts", n.s.nic.Restarts())
 	n.s.addresses.counters().Each(under("dhcp."))
 	n.s.stack.Each(f)
+	n.s.taps.Each(under("capture."))
 	if n.s.sockets != nil {
 		n.s.sockets.Each(under("sockets."))
 	}

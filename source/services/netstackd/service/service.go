@@ -14,6 +14,7 @@ import (
 	"nexus/source/api/netcapnp"
 	"nexus/source/libs/channel"
 	"nexus/source/libs/svc"
+	"nexus/source/services/netstackd/capture"
 	"nexus/source/services/netstackd/control"
 	"nexus/source/services/netstackd/dhcp"
 	"nexus/source/services/netstackd/guard"
@@ -34,6 +35,7 @@ type Service struct {
 	nic       *nic.NIC
 	sockets   *sockserver.Server
 	addresses *addresses
+	taps      *capture.Taps
 
 	first   sync.Once // marker of the first lease
 	asked   sync.Once // marker of the first ARP request
@@ -65,7 +67,7 @@ func Inherited(s *svc.Service) (Descriptors, error) {
 
 // New joins the stack to the NIC. say prints a marker.
 func New(ctx context.Context, options Options, d Descriptors, say func(line string)) (*Service, error) {
-	s := &Service{options: options, say: say}
+	s := &Service{options: options, say: say, taps: capture.New(time.Now)}
 	conn, err := channel.Open(d.NIC)
 	if err != nil {
 		return nil, fmt.Errorf("virtionetd: %w", err)
@@ -74,7 +76,7 @@ func New(ctx context.Context, options Options, d Descriptors, say func(line stri
 	if s.nic, info, err = nic.Open(netapi.NewClient(conn)); err != nil {
 		return nil, fmt.Errorf("virtionetd: %w", err)
 	}
-	if s.stack, err = netstack.New(netstack.Config{Seed: options.Seed}); err != nil {
+	if s.stack, err = netstack.New(netstack.Config{Seed: options.Seed, Tap: s.taps.Tap(netstack.Loopback)}); err != nil {
 		return nil, err
 	}
 	s.guard = guard.New(info.MAC, s.stack.Neighbours())
@@ -84,6 +86,7 @@ func New(ctx context.Context, options Options, d Descriptors, say func(line stri
 		Now:     func() time.Duration { return time.Since(start) },
 		OnDHCP:  func(frame []byte) { s.addresses.deliver(frame) },
 		OnAsked: s.onAsked,
+		Tap:     s.taps.Tap(netstack.Ethernet),
 	})
 	s.nic.Plug(s.endpoint)
 	if err := s.stack.AddEthernet(info.MAC, s.endpoint, s.guard); err != nil {
@@ -120,7 +123,7 @@ func (s *Service) Run(ctx context.Context, ready func() error) error {
 	if s.sockets != nil {
 		running.Go(func() { cancel(s.sockets.Serve(ctx)) })
 	}
-	running.Go(func() { control.New(ctx, network{s.stack, s.addresses, s}).Serve(s.control) })
+	running.Go(func() { control.New(ctx, network{s.stack, s.addresses, s}, s.taps).Serve(s.control) })
 	s.say("netstackd: ready")
 
 	if err := s.bringUp(ctx); err != nil {

@@ -630,7 +630,7 @@ func TestHostileControlClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := control.New(context.Background(), network{g.service.stack, g.service.addresses, g.service})
+	server := control.New(context.Background(), network{g.service.stack, g.service.addresses, g.service}, g.service.taps)
 	done := make(chan struct{})
 	go func() { server.Serve([]*channel.Conn{conn}); close(done) }()
 	random := rand.New(rand.NewChaCha8([32]byte{9}))
