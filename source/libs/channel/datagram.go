@@ -17,6 +17,7 @@ type datagram struct {
 	size        int
 	descriptors []int
 	damaged     bool // truncated, or its descriptors were: not to be used
+	cut         bool // longer than the buffer
 }
 
 // discard closes the datagram's descriptors.
@@ -100,6 +101,7 @@ func (c *Conn) tryReceive(fd uintptr) bool {
 		size:        n,
 		descriptors: descriptors,
 		damaged:     !good || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0,
+		cut:         flags&unix.MSG_TRUNC != 0,
 	}
 	if n == 0 && rights == 0 && hungUp(int(fd)) {
 		c.rxError = io.EOF
