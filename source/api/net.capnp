@@ -30,7 +30,7 @@ struct Request {
 
     attach @4 :Void;
     # virtionetd: become the owner of the frame queue. Reply: attach, beside it the descriptors frames, queue, rxbell,
-    # txbell in this order. EBUSY while somebody else holds it.
+    # txbell in this order. EBUSY while somebody else holds it, EPERM on any channel but the network stack's.
 
     stats @5 :Void;
     # Both: every counter, in a fixed order. Reply: stats.

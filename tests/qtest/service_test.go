@@ -46,7 +46,7 @@ func startService(t *testing.T) *service {
 	s.client = netapi.NewClient(near)
 	config := driver.Config{
 		Window: window, Base: window.Base(), Number: firstIRQ + slot, Interrupt: irq,
-		Channels: []*channel.Conn{far}, Mark: s.mark,
+		Clients: []driver.Client{{Conn: far, Stack: true}}, Mark: s.mark,
 	}
 	if config.Rings, err = m.Memory(ringsAt, 64<<10); err != nil {
 		t.Fatal(err)

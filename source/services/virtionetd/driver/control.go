@@ -28,13 +28,14 @@ const (
 type session struct {
 	driver *Driver
 	ctx    context.Context // done when the driver ends
+	stack  bool            // the client is the network stack
 }
 
-// serve answers conn until its other end is closed, and takes back the frame queue if it was
+// serve answers client until its other end is closed, and takes back the frame queue if it was
 // this client's.
-func (d *Driver) serve(ctx context.Context, conn *channel.Conn) {
-	s := &session{driver: d, ctx: ctx}
-	channel.ServeAll(ctx, []*channel.Conn{conn}, s)
+func (d *Driver) serve(ctx context.Context, client Client) {
+	s := &session{driver: d, ctx: ctx, stack: client.Stack}
+	channel.ServeAll(ctx, []*channel.Conn{client.Conn}, s)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.link != nil && d.link.owner == s {
@@ -82,8 +83,14 @@ func (s *session) Handle(call *channel.Call) error {
 	}
 }
 
-// attach hands the frame queue to this client.
+var errNotTheStack = netapi.Refused(syscall.EPERM, "attach: only netstackd's channel may take the frame queue")
+
+// attach hands the frame queue to this client, if it is the network stack: an operator's channel could otherwise take
+// the network from the system.
 func (s *session) attach(call *channel.Call, reply netcapnp.Reply) error {
+	if !s.stack {
+		return errNotTheStack
+	}
 	d := s.driver
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -11,6 +11,9 @@ import (
 	"nexus/source/libs/virtio/mmio"
 )
 
+// stackName is the descriptor of the one channel that may take the frame queue.
+const stackName = "net.netstackd"
+
 // ringBytes is the size of the manifest's `rings`.
 const ringBytes = 64 << 10
 
@@ -65,11 +68,19 @@ func openMemory(s *svc.Service, c *Config) error {
 
 func openChannels(s *svc.Service, c *Config) error {
 	for _, d := range s.Descriptors("net") {
-		conn, err := channel.Open(d.File)
+		client, err := openChannel(d)
 		if err != nil {
-			return fmt.Errorf("descriptor %s: %w", d.Name, err)
+			return err
 		}
-		c.Channels = append(c.Channels, conn)
+		c.Clients = append(c.Clients, client)
 	}
 	return nil
+}
+
+func openChannel(d svc.Named) (Client, error) {
+	conn, err := channel.Open(d.File)
+	if err != nil {
+		return Client{}, fmt.Errorf("descriptor %s: %w", d.Name, err)
+	}
+	return Client{Conn: conn, Stack: d.Name == stackName}, nil
 }

@@ -19,6 +19,7 @@ import (
 	"nexus/source/api/netapi"
 	"nexus/source/libs/channel"
 	"nexus/source/libs/frameq"
+	"nexus/source/libs/svc"
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/fake"
 )
@@ -144,9 +145,24 @@ type rig struct {
 	marks []string
 }
 
+// newRig is a driver with clients each of which may be the stack.
 func newRig(t testing.TB, clients int, set func(*fake.NIC)) *rig {
 	t.Helper()
-	r := &rig{t: t, ended: make(chan error, 1), out: make(chan []byte, 4096)}
+	var served []Client
+	var asking []*netapi.Client
+	for range clients {
+		near, far, err := channel.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, asking = append(served, Client{Conn: far, Stack: true}), append(asking, netapi.NewClient(near))
+	}
+	return newRigOf(t, served, asking, set)
+}
+
+func newRigOf(t testing.TB, served []Client, asking []*netapi.Client, set func(*fake.NIC)) *rig {
+	t.Helper()
+	r := &rig{t: t, client: asking, ended: make(chan error, 1), out: make(chan []byte, 4096)}
 	var err error
 	if r.rings, err = fake.NewMemory(ringsBase, ringBytes); err != nil {
 		t.Fatal(err)
@@ -163,15 +179,7 @@ func newRig(t testing.TB, clients int, set func(*fake.NIC)) *rig {
 	c := Config{
 		Window: r.nic, Base: 0x10002000, Number: 2, Interrupt: r.line,
 		Rings: r.rings.Region(), Frames: r.frames.Region(), FramesFile: r.frames.File(),
-		Mark: r.mark, After: r.clock.After,
-	}
-	for range clients {
-		near, far, err := channel.Pair()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Channels = append(c.Channels, far)
-		r.client = append(r.client, netapi.NewClient(near))
+		Clients: served, Mark: r.mark, After: r.clock.After,
 	}
 	if r.driver, err = Open(c); err != nil {
 		t.Fatal(err)
@@ -500,6 +508,43 @@ func TestFrameQueueHasOneOwner(t *testing.T) {
 	r.attach(0)
 	if _, err := r.client[1].Attach(); !errors.Is(err, syscall.EBUSY) {
 		t.Errorf("second attach: %v, want EBUSY", err)
+	}
+}
+
+// TestOnlyTheStackTakesTheFrameQueue: the manifest's name of a channel is what makes it the stack's.
+func TestOnlyTheStackTakesTheFrameQueue(t *testing.T) {
+	names := []string{"net.controld", stackName, "net.netstackd.x", "net"}
+	var served []Client
+	var clients []*netapi.Client
+	for _, name := range names {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, err := openChannel(svc.Named{Name: name, File: os.NewFile(uintptr(fds[0]), name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, err := channel.FromDescriptor(fds[1], name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served, clients = append(served, far), append(clients, netapi.NewClient(near))
+	}
+	r := newRigOf(t, served, clients, nil)
+	for i, name := range names {
+		if _, err := clients[i].Info(); err != nil {
+			t.Errorf("info on %s: %v", name, err)
+		}
+		if name == stackName {
+			s := r.attach(i)
+			r.nic.Inject(numbered(1, 60))
+			s.next()
+			continue
+		}
+		if _, err := clients[i].Attach(); !errors.Is(err, syscall.EPERM) || err.Error() != errNotTheStack.Text {
+			t.Errorf("attach on %s: %v, want EPERM", name, err)
+		}
 	}
 }
 

@@ -39,12 +39,18 @@ type Config struct {
 	Rings      dma.Region // netdev.RingBytes at least, the driver's alone
 	Frames     dma.Region // frameq.PoolSize bytes, shared with the stack
 	FramesFile *os.File   // the descriptor behind Frames, to hand to the stack
-	Channels   []*channel.Conn
+	Clients    []Client
 
 	Mark func(line string) // prints one console line
 	// After runs f in a goroutine of its own after d, unless stop is called before; nil means
 	// time.AfterFunc.
 	After func(d time.Duration, f func()) (stop func() bool)
+}
+
+// Client is one channel that net.capnp is served on.
+type Client struct {
+	Conn  *channel.Conn
+	Stack bool // it is the network stack's, and may take the frame queue
 }
 
 // Driver is a running driver.
@@ -103,8 +109,8 @@ func (d *Driver) Run(ctx context.Context) error {
 	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() { d.interrupts(ctx) })
-	for _, conn := range d.config.Channels {
-		all.Go(func() { d.serve(ctx, conn) })
+	for _, client := range d.config.Clients {
+		all.Go(func() { d.serve(ctx, client) })
 	}
 	var err error
 	select {
