@@ -5,6 +5,7 @@ import (
 
 	"nexus/source/libs/channel"
 	"nexus/source/libs/frameq"
+	"nexus/source/libs/irq"
 	"nexus/source/libs/svc"
 	"nexus/source/libs/virtio"
 	"nexus/source/libs/virtio/dma"
@@ -47,7 +48,7 @@ func openInterrupt(s *svc.Service, c *Config) error {
 	if err != nil {
 		return err
 	}
-	c.Interrupt, c.Number, err = OpenInterrupt(f)
+	c.Interrupt, c.Number, err = irq.Open(f)
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"nexus/source/libs/channel"
 	"nexus/source/libs/frameq"
+	"nexus/source/libs/irq"
 	"nexus/source/libs/virtio"
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/netdev"
@@ -28,13 +29,11 @@ const (
 	stormPause = 10 * time.Millisecond
 )
 
-var noDeadline time.Time
-
 // Config is what the driver works with.
 type Config struct {
 	Window     virtio.Window
 	Base       uint64 // the window's physical address, to be shown
-	Interrupt  Interrupt
+	Interrupt  irq.Line
 	Number     uint64     // the interrupt's number, to be shown
 	Rings      dma.Region // netdev.RingBytes at least, the driver's alone
 	Frames     dma.Region // frameq.PoolSize bytes, shared with the stack

@@ -1,4 +1,6 @@
-package driver
+// Package irq is a device's interrupt line as a program that was given one holds it: an
+// interrupt descriptor of the kernel, or whatever stands in for it in a test.
+package irq
 
 import (
 	"encoding/binary"
@@ -6,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Interrupt is a device's interrupt line.
-type Interrupt interface {
+// Line is a device's interrupt line.
+type Line interface {
 	// Wait blocks until the line was raised since the last Wait; the line is masked
 	// then. One goroutine at a time.
 	Wait() error
@@ -21,17 +24,17 @@ type Interrupt interface {
 	Close() error
 }
 
-// irqFile is a `NODE/irq` descriptor of the device directory
+// file is a `NODE/irq` descriptor of the device directory
 // (docs/architecture/07-contracts-map.md).
-type irqFile struct {
-	file  *os.File
+type file struct {
+	f     *os.File
 	count [4]byte
 	arm   [4]byte
 }
 
-// OpenInterrupt makes an Interrupt of f and takes it over. number is the
-// interrupt's, for messages.
-func OpenInterrupt(f *os.File) (irq Interrupt, number uint64, err error) {
+// Open makes a Line of f and takes it over. number is the interrupt's, for
+// messages. Error: ErrNotPollable.
+func Open(f *os.File) (line Line, number uint64, err error) {
 	p, err := pollable(f)
 	if err != nil {
 		return nil, 0, fmt.Errorf("interrupt: %w", err)
@@ -41,27 +44,28 @@ func OpenInterrupt(f *os.File) (irq Interrupt, number uint64, err error) {
 		p.Close()
 		return nil, 0, fmt.Errorf("interrupt: %w", err)
 	}
-	i := &irqFile{file: p}
+	i := &file{f: p}
 	binary.LittleEndian.PutUint32(i.arm[:], 1)
 	return i, stat, nil
 }
 
-func (i *irqFile) Wait() error {
-	n, err := i.file.Read(i.count[:])
+func (i *file) Wait() error {
+	n, err := i.f.Read(i.count[:])
 	if err == nil && n != len(i.count) {
 		err = io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-func (i *irqFile) Arm() error {
-	_, err := i.file.Write(i.arm[:])
+func (i *file) Arm() error {
+	_, err := i.f.Write(i.arm[:])
 	return err
 }
 
-func (i *irqFile) Close() error { return i.file.Close() }
+func (i *file) Close() error { return i.f.Close() }
 
-var errNotPollable = errors.New("descriptor cannot be waited for: give an irq descriptor in the manifest")
+// ErrNotPollable: the descriptor is no interrupt descriptor.
+var ErrNotPollable = errors.New("descriptor cannot be waited for: give an irq descriptor in the manifest")
 
 // pollable gives a file of the same descriptor that Go's poller waits for, and closes f. An inherited
 // descriptor is blocking, and a thread would sit in each read of it.
@@ -86,9 +90,9 @@ func pollable(f *os.File) (*os.File, error) {
 	}
 	p := os.NewFile(uintptr(fd), f.Name())
 	// A file that the poller refused has no deadlines.
-	if err := p.SetDeadline(noDeadline); err != nil {
+	if err := p.SetDeadline(time.Time{}); err != nil {
 		p.Close()
-		return nil, errNotPollable
+		return nil, ErrNotPollable
 	}
 	return p, nil
 }

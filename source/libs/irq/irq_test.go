@@ -1,4 +1,4 @@
-package driver
+package irq
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// irqPair gives an irq descriptor as the kernel makes one, and its other end:
+// pair gives an irq descriptor as the kernel makes one, and its other end:
 // each datagram from there is the count, each one to there unmasks.
-func irqPair(t *testing.T) (irq Interrupt, kernel *os.File) {
+func pair(t *testing.T) (line Line, kernel *os.File) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -19,20 +19,20 @@ func irqPair(t *testing.T) (irq Interrupt, kernel *os.File) {
 	}
 	kernel = os.NewFile(uintptr(fds[1]), "kernel")
 	t.Cleanup(func() { kernel.Close() })
-	irq, number, err := OpenInterrupt(os.NewFile(uintptr(fds[0]), "irq"))
+	line, number, err := Open(os.NewFile(uintptr(fds[0]), "irq"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if number == 0 {
 		t.Error("no interrupt number")
 	}
-	return irq, kernel
+	return line, kernel
 }
 
 func TestInterruptDescriptor(t *testing.T) {
-	irq, kernel := irqPair(t)
-	defer irq.Close()
-	if err := irq.Arm(); err != nil {
+	line, kernel := pair(t)
+	defer line.Close()
+	if err := line.Arm(); err != nil {
 		t.Fatal(err)
 	}
 	var armed [8]byte
@@ -42,22 +42,22 @@ func TestInterruptDescriptor(t *testing.T) {
 	if _, err := kernel.Write([]byte{7, 0, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
-	if err := irq.Wait(); err != nil {
+	if err := line.Wait(); err != nil {
 		t.Errorf("wait: %v", err)
 	}
 	if _, err := kernel.Write([]byte{7}); err != nil {
 		t.Fatal(err)
 	}
-	if err := irq.Wait(); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := line.Wait(); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("wait for a short count: %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 
 func TestClosedInterruptEndsTheWait(t *testing.T) {
-	irq, _ := irqPair(t)
+	line, _ := pair(t)
 	ended := make(chan error, 1)
-	go func() { ended <- irq.Wait() }()
-	irq.Close()
+	go func() { ended <- line.Wait() }()
+	line.Close()
 	if err := <-ended; !errors.Is(err, os.ErrClosed) {
 		t.Errorf("wait ended with %v, want %v", err, os.ErrClosed)
 	}
@@ -68,7 +68,7 @@ func TestInterruptMustBeWaitable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := OpenInterrupt(f); err == nil {
-		t.Error("a regular file passed as an interrupt")
+	if _, _, err := Open(f); !errors.Is(err, ErrNotPollable) {
+		t.Errorf("a regular file as an interrupt: %v, want %v", err, ErrNotPollable)
 	}
 }
