@@ -145,7 +145,7 @@ func (d *Driver) infoLocked() netapi.Interface {
 		Name: interfaceName,
 		MAC:  dev.MAC(),
 		MTU:  dev.MTU(),
-		Up:   dev.LinkUp() && !d.engine.recovery.down,
+		Up:   dev.LinkUp() && !d.engine.recovery.Down(),
 	}
 }
 
@@ -168,7 +168,7 @@ func (d *Driver) send(frame []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.engine
-	if e.recovery.down {
+	if e.recovery.Down() {
 		e.giveBack(slot)
 		return netapi.Refused(syscall.ENETDOWN, "send: the device is being reset: try again in a second")
 	}

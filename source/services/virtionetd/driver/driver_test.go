@@ -22,6 +22,7 @@ import (
 	"nexus/source/libs/svc"
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/fake"
+	"nexus/source/libs/virtio/recovery"
 )
 
 const (
@@ -675,8 +676,8 @@ func TestSilentDeviceIsResetAfterABound(t *testing.T) {
 	for ; r.counter("nic.resets") == 0 && ticks < 100; ticks++ {
 		r.until("tick", func() bool { return r.clock.fire(tickTime) == 1 })
 	}
-	if ticks < stuckTicks || ticks > stuckTicks+1 {
-		t.Errorf("reset after %d ticks, want %d", ticks, stuckTicks)
+	if ticks < recovery.StuckTicks || ticks > recovery.StuckTicks+1 {
+		t.Errorf("reset after %d ticks, want %d", ticks, recovery.StuckTicks)
 	}
 	if got := r.counter("nic.tx.drop.reset"); got != 1 {
 		t.Errorf("%d frames lost, want 1", got)
@@ -739,7 +740,7 @@ func TestBrokenDeviceIsResetAndGoesOn(t *testing.T) {
 func (r *rig) rested() bool {
 	r.driver.mu.Lock()
 	defer r.driver.mu.Unlock()
-	return r.driver.engine.recovery.rested && !r.driver.engine.recovery.down
+	return r.driver.engine.recovery.Rested()
 }
 
 func TestBadEntriesAreSurvivedWithoutAReset(t *testing.T) {
@@ -774,7 +775,7 @@ func TestResetsAreRareHoweverOftenADeviceBreaks(t *testing.T) {
 	r.nic.JumpUsed(0, 1000)
 	r.until("first reset", func() bool { return r.counter("nic.resets") == 1 })
 	r.nic.JumpUsed(0, 1000)
-	r.until("down", func() bool { r.driver.mu.Lock(); defer r.driver.mu.Unlock(); return r.driver.engine.recovery.down })
+	r.until("down", func() bool { r.driver.mu.Lock(); defer r.driver.mu.Unlock(); return r.driver.engine.recovery.Down() })
 	if i, err := r.client[0].Info(); err != nil || i.Up {
 		t.Errorf("info of a device that is down: %+v, %v", i, err)
 	}
@@ -797,11 +798,11 @@ func TestDeviceThatDoesNotComeBackEndsTheDriver(t *testing.T) {
 	r := newRig(t, 1, nil)
 	r.nic.Do(func() { r.nic.RefuseFeatures = true })
 	r.nic.JumpUsed(0, 1000)
-	for range resetFailures {
+	for range recovery.MaxFailures {
 		r.until("tick", func() bool { return r.clock.fire(tickTime) == 1 || len(r.ended) == 1 })
 	}
-	if err := <-r.ended; !errors.Is(err, ErrDevice) {
-		t.Errorf("driver ended with %v, want %v", err, ErrDevice)
+	if err := <-r.ended; !errors.Is(err, recovery.ErrDevice) {
+		t.Errorf("driver ended with %v, want %v", err, recovery.ErrDevice)
 	}
 	r.ended <- nil // for close
 }

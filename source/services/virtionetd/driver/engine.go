@@ -3,6 +3,7 @@ package driver
 import (
 	"nexus/source/libs/frameq"
 	"nexus/source/libs/virtio/netdev"
+	"nexus/source/libs/virtio/recovery"
 )
 
 const (
@@ -42,8 +43,9 @@ type engine struct {
 	onFirst     func(n int)        // told the length of the first frame that came by interrupt
 	onFrame     func(frame []byte) // shown every frame received; it may not keep it
 
-	recovery recovery
-	count    counts
+	recovery  *recovery.Recovery
+	completed uint64 // frames sent, ever
+	count     counts
 }
 
 // counts are the engine's own counters.
@@ -56,6 +58,7 @@ type counts struct {
 	txRefused  uint64 // frames of the stack dropped: longer than the MTU allows
 	txLost     uint64 // frames with the device when it was reset
 	configLost uint64 // configuration changes that could not be read
+	asked      uint64 // times the device asked for a reset itself
 }
 
 func newEngine(dev *netdev.Device, pool []byte) *engine {
@@ -66,8 +69,8 @@ func newEngine(dev *netdev.Device, pool []byte) *engine {
 		sendFree: make(chan frameq.Slot, sendSlots),
 		reserve:  min(sendSlots, max(1, dev.TxFree()/4)),
 		onFrame:  func([]byte) {},
-		recovery: recovery{rested: true},
 	}
+	e.recovery = recovery.New(e.reset)
 	for slot := frameq.Slot(rxSlots); slot > 0; slot-- {
 		e.rxIdle = append(e.rxIdle, slot-1)
 	}
@@ -117,7 +120,7 @@ func (e *engine) storm() bool {
 // waits for the interrupt asks for that. It reports false when it stopped at
 // its bound, and must be called again instead of waiting.
 func (e *engine) work(receive bool) (idle bool) {
-	if e.recovery.down {
+	if e.recovery.Down() {
 		return true
 	}
 	e.dev.QuietTx()
@@ -137,8 +140,8 @@ func (e *engine) work(receive bool) (idle bool) {
 			e.queue.Flush()
 		}
 		if e.dev.Broken() {
-			e.breakDown()
-			return e.recovery.down // up again: look at everything once more
+			e.recovery.Break()
+			return e.recovery.Down() // up again: look at everything once more
 		}
 		if e.arm(receive) {
 			return true
@@ -291,7 +294,7 @@ func (e *engine) finish() {
 		slot := slotAt(off)
 		e.where[slot] = here
 		e.moved++
-		e.recovery.completed++
+		e.completed++
 		e.giveBack(slot)
 	}
 }

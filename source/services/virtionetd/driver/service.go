@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	// tickTime is the length of recovery's tick.
+	// tickTime is the length of package recovery's tick.
 	tickTime = time.Second
 	// stormPause is how long the interrupt stays masked when it storms.
 	stormPause = 10 * time.Millisecond

@@ -7,7 +7,7 @@ func (d *Driver) stats() []netapi.Counter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.engine
-	dev, count, recovery := e.dev.Stats(), &e.count, &e.recovery
+	dev, count, recovery := e.dev.Stats(), &e.count, e.recovery.Stats()
 	list := []netapi.Counter{
 		{Name: "nic.rx.frames", Value: dev.RxFrames},
 		{Name: "nic.tx.frames", Value: dev.TxFrames},
@@ -30,11 +30,11 @@ func (d *Driver) stats() []netapi.Counter {
 		{Name: "nic.tx.used.badlength", Value: dev.Tx.BadLength},
 		{Name: "nic.tx.used.jump", Value: dev.Tx.IndexJumps},
 		{Name: "nic.broken", Value: dev.Rx.Broken + dev.Tx.Broken},
-		{Name: "nic.silent", Value: recovery.stuck},
-		{Name: "nic.needs.reset", Value: recovery.asked},
+		{Name: "nic.silent", Value: recovery.Stuck},
+		{Name: "nic.needs.reset", Value: count.asked},
 		{Name: "nic.config.unread", Value: count.configLost},
 		{Name: "nic.resets", Value: dev.Resets},
-		{Name: "nic.resets.failed", Value: recovery.failed},
+		{Name: "nic.resets.failed", Value: recovery.Failed},
 	}
 	if e.queue == nil {
 		return list
