@@ -24,12 +24,13 @@ var ErrFormat = errors.New("capture: not an Ethernet capture")
 
 // Frame is one captured frame.
 type Frame struct {
-	At time.Duration // since the machine's start
+	At  time.Duration // since the machine's start
+	Raw []byte        // as it crossed the wire; must not be changed
 	frame.Summary
 }
 
 func describe(at time.Duration, raw []byte) Frame {
-	return Frame{At: at, Summary: frame.Describe(raw)}
+	return Frame{At: at, Raw: raw, Summary: frame.Describe(raw)}
 }
 
 // Read reads a pcap file to its end; times are since start. A last record that was cut

@@ -37,7 +37,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare := cmp.Comparer(func(a, b Frame) bool {
-		return a.At == b.At && a.Kind == b.Kind && a.Len == b.Len && a.SrcIP == b.SrcIP && bytes.Equal(a.Payload, b.Payload) && bytes.Equal(a.DstMAC, b.DstMAC)
+		return a.At == b.At && a.Kind == b.Kind && a.Len == b.Len && a.SrcIP == b.SrcIP && bytes.Equal(a.Payload, b.Payload) && bytes.Equal(a.Raw, b.Raw) && bytes.Equal(a.DstMAC, b.DstMAC)
 	})
 	if d := cmp.Diff(r.Frames(start), read, compare); d != "" {
 		t.Errorf("recorded, read:\n%s", d)

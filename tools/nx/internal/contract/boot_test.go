@@ -385,3 +385,70 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 }
+
+// The verdict names the frames that are a marker's evidence, also those of an
+// exchange put together from segments, and the line that the marker is.
+func TestEvidenceNamesFrames(t *testing.T) {
+	b := good()
+	v := b.judge(t)
+	want := map[string][]int{
+		"virtionetd-ready": {0},
+		"fetch-host":       {1, 2, 3, 4, 5},
+		"arp-who-has":      {14, 15},
+		"echod-udp":        {17, 18},
+		"selftest-udp":     {13, 19},
+	}
+	for _, m := range v.Markers {
+		if b.lines[m.Number].Text != m.Line {
+			t.Errorf("%s: line %d is %q, want %q", m.ID, m.Number, b.lines[m.Number].Text, m.Line)
+		}
+		if (len(m.Evidence) == 0) == (m.Unproven == "") {
+			t.Errorf("%s: neither evidence nor a reason, or both", m.ID)
+		}
+		frames, named := want[m.ID]
+		if !named {
+			continue
+		}
+		var got []int
+		for _, f := range m.Evidence {
+			got = append(got, f.Frames...)
+		}
+		if !slices.Equal(got, frames) {
+			t.Errorf("%s: got %v, want %v", m.ID, got, frames)
+		}
+	}
+}
+
+// What speaks against a boot is named too.
+func TestVerdictNamesTheOffenders(t *testing.T) {
+	b := good()
+	b.frame(150*ms, frame.UDP(frame.Guest, frame.Station{MAC: frame.Host.MAC, IP: loopback}, 1, 2, nil))
+	b.lines = slices.Insert(b.lines, 1, Line{60 * ms, "panic: no"})
+	b.lines = slices.DeleteFunc(b.lines, func(l Line) bool { return l.Text == "echod: ready" })
+	v := b.judge(t)
+	if !slices.Equal(v.Forbidden, []int{1}) {
+		t.Errorf("forbidden lines %v, want 1", v.Forbidden)
+	}
+	if want := []Expected{{"echod-ready", "echod", "echod: ready"}}; !slices.Equal(v.Absent, want) {
+		t.Errorf("absent %v, want %v", v.Absent, want)
+	}
+	i := slices.IndexFunc(v.Markers, func(m MarkerProof) bool { return m.ID == "lo-up" })
+	if f := v.Markers[i].Evidence[0]; f.Found || !slices.Equal(f.Frames, []int{len(b.frames) - 1}) {
+		t.Errorf("got %+v, want the last frame", f)
+	}
+}
+
+// A Finding names a bounded number of frames.
+func TestNamedFramesAreBounded(t *testing.T) {
+	b := good()
+	for range 2 * MaxNamed {
+		b.exchangeHTTP(70*ms, uint16(51000+len(b.frames)), "hello from the host\n")
+	}
+	for _, m := range b.judge(t).Markers {
+		for _, f := range m.Evidence {
+			if len(f.Frames) > MaxNamed {
+				t.Errorf("%s names %d frames", m.ID, len(f.Frames))
+			}
+		}
+	}
+}

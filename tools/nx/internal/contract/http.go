@@ -16,24 +16,24 @@ import (
 const maxStream = 1 << 20
 
 // exchanges counts the connections of the guest to the host's port in which it
-// asked for the path and got an answer 200 with a body of size bytes.
-func exchanges(want *HTTP, size int, frames []capture.Frame) int {
+// asked for the path and got an answer 200 with a body of size bytes, and gives
+// those frames of theirs that opened them or carried data.
+func exchanges(want *HTTP, size int, frames []*capture.Frame) (n int, carriers []*capture.Frame) {
 	var ports []uint16
-	for i := range frames {
-		f := &frames[i]
+	for _, f := range frames {
 		if f.Kind == frame.TCPKind && f.SYN && f.FromGuest() && f.DstPort == want.Port && !slices.Contains(ports, f.SrcPort) {
 			ports = append(ports, f.SrcPort)
 		}
 	}
-	n := 0
 	for _, port := range ports {
-		asked := stream(frames, port, want.Port)
-		answered := stream(frames, want.Port, port)
+		asked, questions := stream(frames, port, want.Port)
+		answered, answer := stream(frames, want.Port, port)
 		if answers(want, size, asked, answered) {
 			n++
+			carriers = append(append(carriers, questions...), answer...)
 		}
 	}
-	return n
+	return n, carriers
 }
 
 // answers tells whether the first request and response of a connection are
@@ -53,18 +53,18 @@ func answers(want *HTTP, size int, asked, answered []byte) bool {
 
 // stream puts together what was sent from one TCP port to another, from the
 // SYN on, as far as there is no gap. Segments may come twice, overlap and
-// overtake each other.
-func stream(frames []capture.Frame, from, to uint16) []byte {
+// overtake each other. carriers are the SYN and the segments that added to it.
+func stream(frames []*capture.Frame, from, to uint16) (data []byte, carriers []*capture.Frame) {
 	var segments []*capture.Frame
 	var first uint32 // sequence number of the first byte
 	opened := false
-	for i := range frames {
-		f := &frames[i]
+	for _, f := range frames {
 		if f.Kind != frame.TCPKind || f.SrcPort != from || f.DstPort != to {
 			continue
 		}
 		if f.SYN && !opened {
 			opened, first = true, f.TCPSeq+1
+			carriers = append(carriers, f)
 		} else if len(f.Payload) > 0 {
 			segments = append(segments, f)
 		}
@@ -72,7 +72,6 @@ func stream(frames []capture.Frame, from, to uint16) []byte {
 	// Distance from the first byte, not the number itself, which may wrap.
 	slices.SortStableFunc(segments, func(a, b *capture.Frame) int { return cmp.Compare(a.TCPSeq-first, b.TCPSeq-first) })
 
-	var data []byte
 	for _, f := range segments {
 		at := int64(f.TCPSeq - first)
 		have := int64(len(data))
@@ -81,7 +80,8 @@ func stream(frames []capture.Frame, from, to uint16) []byte {
 		}
 		if skip := have - at; skip < int64(len(f.Payload)) {
 			data = append(data, f.Payload[skip:]...)
+			carriers = append(carriers, f)
 		}
 	}
-	return data
+	return data, carriers
 }

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -25,9 +26,20 @@ type Verdict struct {
 	Markers  []MarkerProof `json:"markers"`
 	Failures []string      `json:"failures,omitempty"`
 	Missing  []string      `json:"missing,omitempty"` // ids of the markers that did not appear
+	Absent   []Expected    `json:"absent,omitempty"`  // the same markers, in full
+	// Forbidden are the numbers of the console's lines that must not appear,
+	// from 0; not more than maxFailures.
+	Forbidden []int `json:"forbidden_lines,omitempty"`
 	// Evident counts the markers that had evidence, all of it found.
 	Evident int           `json:"with_evidence"`
 	Took    time.Duration `json:"took_ns"` // from exec of QEMU to the last marker
+}
+
+// Expected is a marker that should have appeared.
+type Expected struct {
+	ID    string `json:"id"`
+	Owner string `json:"owner"`
+	Line  string `json:"line"` // the contract's regular expression
 }
 
 // MarkerProof is what was found for one marker.
@@ -35,22 +47,31 @@ type MarkerProof struct {
 	ID       string        `json:"id"`
 	Owner    string        `json:"owner"`
 	Line     string        `json:"line"`
+	Number   int           `json:"console_line"` // of the line on the console, from 0
 	At       time.Duration `json:"at_ns"`
 	Evidence []Finding     `json:"evidence,omitempty"`
+	Unproven string        `json:"unproven,omitempty"` // why there is no evidence to look for
 }
 
 // Finding is one piece of evidence, looked for.
 type Finding struct {
 	What  string `json:"what"`
 	Found bool   `json:"found"`
+	// Frames are the numbers, from 0, of the capture's frames that are the
+	// evidence, or that speak against the marker: the first MaxNamed of them.
+	Frames []int `json:"frames,omitempty"`
 }
+
+// MaxNamed bounds how many frames one Finding names.
+const MaxNamed = 64
 
 // Judge ends the tracking: it looks for every marker's evidence and says
 // whether the boot is proven.
 func (t *Tracker) Judge(out Outside) Verdict {
-	v := Verdict{Failures: slices.Clone(t.failures)}
+	v := Verdict{Failures: slices.Clone(t.failures), Forbidden: slices.Clone(t.forbidden)}
 	for _, m := range t.Missing() {
 		v.Missing = append(v.Missing, m.ID)
+		v.Absent = append(v.Absent, Expected{ID: m.ID, Owner: m.Owner, Line: m.Line})
 	}
 	if len(v.Missing) > 0 {
 		m := t.Missing()[0]
@@ -61,7 +82,7 @@ func (t *Tracker) Judge(out Outside) Verdict {
 		if hit == nil {
 			continue
 		}
-		proof := MarkerProof{ID: m.ID, Owner: m.Owner, Line: hit.Line.Text, At: hit.Line.At}
+		proof := MarkerProof{ID: m.ID, Owner: m.Owner, Line: hit.Line.Text, Number: hit.Number, At: hit.Line.At, Unproven: m.Unproven}
 		all := true
 		for i := range m.Evidence {
 			f := m.Evidence[i].find(hit, &out)
@@ -95,39 +116,64 @@ func others(n int) string {
 
 // find looks for one piece of evidence.
 func (e *Evidence) find(hit *Hit, out *Outside) Finding {
-	frames := out.Frames
+	before := time.Duration(math.MaxInt64)
 	if e.Earlier {
-		frames = until(hit.Line.At, frames)
+		before = hit.Line.At
 	}
+	frames := until(before, out.Frames)
 	switch {
 	case len(e.Frames) > 0:
-		return Finding{describe(e.Frames), find(e.Frames, frames, hit.Groups)}
+		found := find(e.Frames, frames, hit.Groups)
+		return Finding{describe(e.Frames), found != nil, numbers(out.Frames, found)}
 	case e.NoFrame != nil:
-		return Finding{"no " + e.NoFrame.String(), !find([]Pattern{*e.NoFrame}, frames, hit.Groups)}
+		found := find([]Pattern{*e.NoFrame}, frames, hit.Groups)
+		return Finding{"no " + e.NoFrame.String(), found == nil, numbers(out.Frames, found)}
 	case e.Host != "":
-		return Finding{"the host's own " + e.Host + " answered", out.HostAsked[e.Host]}
+		return Finding{What: "the host's own " + e.Host + " answered", Found: out.HostAsked[e.Host]}
 	case e.HTTP != nil:
 		times := max(e.HTTP.Times, 1)
 		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes, %d times", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size, times)
 		size, ok := number(e.HTTP.Size, hit.Groups)
-		return Finding{what, ok && exchanges(e.HTTP, size, frames) >= times}
+		if !ok {
+			return Finding{What: what}
+		}
+		n, carriers := exchanges(e.HTTP, size, frames)
+		return Finding{what, n >= times, numbers(out.Frames, carriers)}
 	default:
 		what := fmt.Sprintf("%s in the boot archive has %s bytes", e.File.Path, e.File.Size)
 		size, ok := number(e.File.Size, hit.Groups)
 		actual, exists := out.Files[e.File.Path]
-		return Finding{what, ok && exists && actual == int64(size)}
+		return Finding{What: what, Found: ok && exists && actual == int64(size)}
 	}
 }
 
 // until leaves out what the host sent after the line was printed.
-func until(at time.Duration, frames []capture.Frame) []capture.Frame {
-	var kept []capture.Frame
-	for _, f := range frames {
-		if f.FromGuest() || f.At <= at {
+func until(at time.Duration, frames []capture.Frame) []*capture.Frame {
+	kept := make([]*capture.Frame, 0, len(frames))
+	for i := range frames {
+		if f := &frames[i]; f.FromGuest() || f.At <= at {
 			kept = append(kept, f)
 		}
 	}
 	return kept
+}
+
+// numbers gives the places in frames of the first MaxNamed of some, in order.
+func numbers(frames []capture.Frame, some []*capture.Frame) []int {
+	if len(some) == 0 {
+		return nil
+	}
+	wanted := make(map[*capture.Frame]bool, len(some))
+	for _, f := range some {
+		wanted[f] = true
+	}
+	var places []int
+	for i := range frames {
+		if wanted[&frames[i]] && len(places) < MaxNamed {
+			places = append(places, i)
+		}
+	}
+	return places
 }
 
 func describe(patterns []Pattern) string {

@@ -132,34 +132,34 @@ type search struct {
 	steps  int
 }
 
-// find tells whether frames has the patterns in order.
-func find(patterns []Pattern, frames []capture.Frame, groups map[string]string) bool {
+// find looks for the patterns in order; it gives a frame for each, or nil.
+func find(patterns []Pattern, frames []*capture.Frame, groups map[string]string) []*capture.Frame {
 	s := search{groups: groups}
 	return s.find(patterns, frames, nil)
 }
 
 // find looks for patterns in frames, later frames for later patterns, trying every
 // choice of frame for those that others echo. found are the frames of the
-// patterns before.
-func (s *search) find(patterns []Pattern, frames []capture.Frame, found []*capture.Frame) bool {
+// patterns before. It gives the frames of all patterns, or nil.
+func (s *search) find(patterns []Pattern, frames, found []*capture.Frame) []*capture.Frame {
 	if len(patterns) == 0 {
-		return true
+		return found
 	}
-	for i := range frames {
+	for i, f := range frames {
 		if s.steps++; s.steps > maxSteps {
-			return false
+			return nil
 		}
-		if !patterns[0].matches(&frames[i], s.groups, found) {
+		if !patterns[0].matches(f, s.groups, found) {
 			continue
 		}
-		if s.find(patterns[1:], frames[i+1:], append(found, &frames[i])) {
-			return true
+		if all := s.find(patterns[1:], frames[i+1:], append(found, f)); all != nil {
+			return all
 		}
 		if !echoed(patterns[1:], len(found)+1) {
-			return false // a later choice leaves fewer frames for the rest
+			return nil // a later choice leaves fewer frames for the rest
 		}
 	}
-	return false
+	return nil
 }
 
 // echoed tells whether one of patterns echoes the frame of pattern number n.

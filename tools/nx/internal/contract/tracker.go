@@ -15,16 +15,19 @@ type Line struct {
 type Hit struct {
 	Marker *Marker
 	Line   Line
+	Number int               // of the line on the console, from 0
 	Groups map[string]string // the named groups of its line
 }
 
 // Tracker follows a console line by line against a contract: order,
 // repetition, time, forbidden lines. It never judges evidence.
 type Tracker struct {
-	contract *Contract
-	expected []*Marker // those of this mode, in order
-	hits     map[string]*Hit
-	failures []string
+	contract  *Contract
+	expected  []*Marker // those of this mode, in order
+	hits      map[string]*Hit
+	failures  []string
+	lines     int   // fed so far
+	forbidden []int // numbers of lines
 }
 
 // maxFailures bounds what a hostile console can make a tracker say.
@@ -44,15 +47,20 @@ func (c *Contract) Track(mode Mode) *Tracker {
 // Feed takes the next line. It returns the marker the line was, or nil, and
 // whether the line is forbidden.
 func (t *Tracker) Feed(l Line) (hit *Hit, forbidden bool) {
+	number := t.lines
+	t.lines++
 	for i := range t.contract.Forbidden {
 		if f := &t.contract.Forbidden[i]; f.line.MatchString(l.Text) {
 			t.fail("forbidden line (%s): %q", f.Why, l.Text)
 			forbidden = true
 		}
 	}
+	if forbidden && len(t.forbidden) < maxFailures {
+		t.forbidden = append(t.forbidden, number)
+	}
 	for _, m := range t.expected {
 		if groups := m.line.FindStringSubmatch(l.Text); groups != nil {
-			return t.marker(m, l, groups), forbidden
+			return t.marker(m, l, number, groups), forbidden
 		}
 	}
 	for i := range t.contract.Markers {
@@ -64,8 +72,8 @@ func (t *Tracker) Feed(l Line) (hit *Hit, forbidden bool) {
 	return nil, forbidden
 }
 
-// marker takes note of a line that is marker m.
-func (t *Tracker) marker(m *Marker, l Line, groups []string) *Hit {
+// marker takes note of a line, the console's number'th, that is marker m.
+func (t *Tracker) marker(m *Marker, l Line, number int, groups []string) *Hit {
 	if first, again := t.hits[m.ID]; again {
 		if !m.Repeats {
 			t.fail("marker %s appeared twice: %q and %q", m.ID, first.Line.Text, l.Text)
@@ -83,7 +91,7 @@ func (t *Tracker) marker(m *Marker, l Line, groups []string) *Hit {
 	if bound := t.contract.within(m); l.At > bound {
 		t.fail("marker %s came after %v, its bound is %v", m.ID, l.At.Round(time.Millisecond), bound)
 	}
-	hit := &Hit{Marker: m, Line: l, Groups: map[string]string{}}
+	hit := &Hit{Marker: m, Line: l, Number: number, Groups: map[string]string{}}
 	for i, name := range m.line.SubexpNames() {
 		if name != "" {
 			hit.Groups[name] = groups[i]
