@@ -3,7 +3,7 @@
 // configuration space, interrupts and notifications.
 //
 // Clause numbers are those of virtio 1.2 (OASIS, "Virtual I/O Device (VIRTIO)
-// Version 1.2"). What a kind of device adds lies in a package of its own (virtio/net);
+// Version 1.2"). What a kind of device adds lies in a package of its own (virtio/netdev, virtio/serialdev);
 // the rings are in virtio/queue.
 //
 // Nothing a device answers is believed beyond what is checked here, and no wait for a device is

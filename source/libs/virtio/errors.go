@@ -10,7 +10,8 @@ var (
 		"start QEMU with -global virtio-mmio.force-legacy=false")
 	ErrVersion  = errors.New("virtio: unknown transport version: only version 2 is supported")
 	ErrNoDevice = errors.New("virtio: no device in this slot: " +
-		"name the slot on QEMU's command line, e.g. -device virtio-net-device,bus=virtio-mmio-bus.1 for 0x10002000")
+		"name the slot on QEMU's command line, e.g. -device virtio-net-device,bus=virtio-mmio-bus.1 for 0x10002000, " +
+		"-device virtio-serial-device,bus=virtio-mmio-bus.2 for 0x10003000")
 	ErrWrongDevice = errors.New("virtio: the slot holds another kind of device: " +
 		"check bus= of QEMU's -device options against the device tree")
 	ErrReset       = errors.New("virtio: device does not finish its reset: restart the machine")

@@ -53,6 +53,7 @@ type DeviceID uint32
 const (
 	NoDevice DeviceID = 0 // an empty slot, 4.2.2
 	Net      DeviceID = 1
+	Console  DeviceID = 3
 )
 
 // Status bits, 2.1.

@@ -187,7 +187,10 @@ func (t *Transport) Config8(off int) uint8 { return t.window.Read8(regConfig + o
 // Config16 reads the u16 at off, a multiple of 2, of the configuration space.
 func (t *Transport) Config16(off int) uint16 { return t.window.Read16(regConfig + off) }
 
-// ReadConfig runs read, which uses Config8 and Config16, until the device's
+// Config32 reads the u32 at off, a multiple of 4, of the configuration space.
+func (t *Transport) Config32(off int) uint32 { return t.window.Read32(regConfig + off) }
+
+// ReadConfig runs read, which uses Config8, Config16 and Config32, until the device's
 // configuration did not change meanwhile, 2.5.1 and 4.2.2. Error: ErrConfig.
 func (t *Transport) ReadConfig(read func()) error {
 	for range configReads {

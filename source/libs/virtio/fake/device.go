@@ -207,6 +207,9 @@ func (d *Device) read(off int) uint32 {
 	case 0x0fc:
 		return d.generation
 	}
+	if off >= 0x100 && d.OnConfigRead != nil {
+		d.OnConfigRead(off - 0x100)
+	}
 	if off >= 0x100 && off+4 <= 0x100+len(d.Config) {
 		return binary.LittleEndian.Uint32(d.Config[off-0x100:])
 	}

@@ -1,5 +1,5 @@
-// Package fake is a virtio-mmio network device in software, for tests. It has its own mapping of the
-// DMA memory and reaches it only by device address, as a real device does; it behaves as the standard
+// Package fake is virtio-mmio devices in software, a network device and a console device, for tests. A device has its
+// own mapping of the DMA memory and reaches it only by device address, as a real device does; it behaves as the standard
 // asks, or wrongly in the way a test asks; and it writes down whatever the driver does against the
 // standard.
 package fake
