@@ -159,6 +159,15 @@ func (s *Service) Descriptors(kind string) []Named {
 	return list
 }
 
+// All returns every descriptor, in the order of the manifest.
+func (s *Service) All() []Named {
+	list := make([]Named, len(s.names))
+	for i, n := range s.names {
+		list[i] = Named{Name: n, File: s.files[i]}
+	}
+	return list
+}
+
 // Ready tells nexus-init that the service does what it is for. A program that
 // was given no notify descriptor was started by hand: nobody waits, no error.
 func (s *Service) Ready() error { return s.notify("READY=1\n") }

@@ -44,6 +44,9 @@ func child(role string) {
 		for _, d := range s.Descriptors("net") {
 			Mark("child: " + d.Name)
 		}
+		for _, d := range s.All() {
+			Mark("all: " + d.Name)
+		}
 		Fail(nil)
 	case "permanent":
 		Fail(Permanent(errors.New("no such\ndevice")))
@@ -75,7 +78,7 @@ func TestStartedService(t *testing.T) {
 	if status != ExitDone || stderr != "" {
 		t.Fatalf("status %d, %s", status, stderr)
 	}
-	if want := "child: net\nchild: net.nx\n"; stdout != want {
+	if want := "child: net\nchild: net.nx\nall: net\nall: netx\nall: net.nx\nall: notify\n"; stdout != want {
 		t.Errorf("stdout %q, want %q", stdout, want)
 	}
 	notified := make([]byte, 100)
