@@ -50,6 +50,19 @@ func (c *Client) Close() error { return c.calls.Close() }
 // Fetch fetches all of a body. Should the server send more than ask.MaxBytes,
 // the error is EFBIG: a client that gives no bound trusts fetchd's.
 func (c *Client) Fetch(ask Ask) (status int, body []byte, err error) {
+	status, err = c.Stream(ask, func(piece []byte) error {
+		body = append(body, piece...)
+		return nil
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	return status, body, nil
+}
+
+// Stream is Fetch for a body that need not be held as a whole: each gets one
+// piece after the other, valid until it returns. Its error ends the fetch.
+func (c *Client) Stream(ask Ask, each func(piece []byte) error) (status int, err error) {
 	wait := defaultWait
 	if ask.Timeout > 0 {
 		wait = ask.Timeout + slack
@@ -60,20 +73,24 @@ func (c *Client) Fetch(ask Ask) (status int, body []byte, err error) {
 		r.Fetch().SetTimeoutMs(milliseconds(ask.Timeout))
 		return r.Fetch().SetUrl(ask.URL)
 	})
+	var size uint64
 	for err == nil {
-		body = append(body, piece.Body...)
-		if ask.MaxBytes > 0 && uint64(len(body)) > ask.MaxBytes {
-			return 0, nil, refusal.New(syscall.EFBIG, "the body is longer than asked for")
+		size += uint64(len(piece.Body))
+		if ask.MaxBytes > 0 && size > ask.MaxBytes {
+			return 0, refusal.New(syscall.EFBIG, "the body is longer than asked for")
+		}
+		if err := each(piece.Body); err != nil {
+			return 0, err
 		}
 		if piece.Last {
-			return piece.Status, body, nil
+			return piece.Status, nil
 		}
 		if len(piece.Body) == 0 {
-			return 0, nil, refusal.New(syscall.EBADMSG, "fetchd sent an empty piece that is not the last")
+			return 0, refusal.New(syscall.EBADMSG, "fetchd sent an empty piece that is not the last")
 		}
 		piece, err = c.call(wait, func(r fetchcapnp.Request) error { r.SetMore(); return nil })
 	}
-	return 0, nil, err
+	return 0, err
 }
 
 func (c *Client) call(wait time.Duration, fill func(fetchcapnp.Request) error) (p Piece, err error) {
