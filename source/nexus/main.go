@@ -11,6 +11,7 @@ import (
 	"os"
 
 	benchd "nexus/source/apps/benchd/program"
+	nx "nexus/source/apps/nx/program"
 	selftest "nexus/source/apps/selftest-client/program"
 	nexusinit "nexus/source/init/nexus-init/program"
 	"nexus/source/libs/svc"
@@ -28,8 +29,8 @@ func main() {
 	}
 	run := program(os.Args[1])
 	if run == nil {
-		svc.Mark("nexus: no program " + os.Args[1] + ": the first argument is benchd, echod, fetchd, netstackd, packagefsd, " +
-			"selftest-client or virtionetd; nexus-init has none")
+		svc.Mark("nexus: no program " + os.Args[1] + ": the first argument is benchd, echod, fetchd, netstackd, nx, " +
+			"packagefsd, selftest-client or virtionetd; nexus-init has none")
 		os.Exit(svc.ExitNoRestart)
 	}
 	os.Args = os.Args[1:]
@@ -46,6 +47,8 @@ func program(name string) func() {
 		return fetchd.Main
 	case "netstackd":
 		return netstackd.Main
+	case "nx":
+		return nx.Main
 	case "packagefsd":
 		return packagefsd.Main
 	case "selftest-client":
