@@ -1,9 +1,11 @@
 package machine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +22,21 @@ const (
 // nicSlot is the virtio-mmio bus of 0x10002000, IRQ 2; QEMU would fill the
 // slots from the top.
 const nicSlot = "virtio-mmio-bus.1"
+
+// controlSlot is that of 0x10003000, IRQ 3; ControlPort is what the guest calls
+// the port.
+const (
+	controlSlot = "virtio-mmio-bus.2"
+	ControlPort = "nexus.control"
+)
+
+// Bounds of a machine that Nexus boots on.
+const (
+	DefaultMemory = 128  // MiB, what pkg/dts/virt-nexus.dts states
+	MinMemory     = 64   // room for firmware, kernel, archive and the services
+	MaxMemory     = 4096 // the most that is tested
+	MaxSMP        = 8    // the most that QEMU's virt takes
+)
 
 // NIC is the host's side of the network card. The zero value is no card.
 type NIC struct {
@@ -38,11 +55,13 @@ type Config struct {
 	DTB     string // compiled device tree; "" is QEMU's own
 	Append  string // kernel command line
 	NIC     NIC
+	Control *os.File // guest's end of the control port, a connected stream socket; nil is no port
 	Stdin   *os.File // what is typed on the console; nil is nothing
 
 	Deterministic bool          // fixed random seed and a clock that starts at Epoch
 	Icount        bool          // count instructions: time is what the guest executed
-	MemoryMiB     int           // 0 is 128
+	MemoryMiB     int           // 0 is DefaultMemory
+	SMP           int           // harts; 0 is 1. Nexus runs on one of them
 	Timeout       time.Duration // the whole run; must be positive
 }
 
@@ -59,12 +78,10 @@ func (c Config) Args() ([]string, error) {
 	if c.Timeout <= 0 {
 		return nil, fmt.Errorf("%w: a run needs a time bound", errConfig)
 	}
-	memory := c.MemoryMiB
-	if memory == 0 {
-		memory = 128
-	}
+	memory := cmp.Or(c.MemoryMiB, DefaultMemory)
+	harts := cmp.Or(c.SMP, 1)
 
-	args := []string{"-M", "virt", "-smp", "1", "-m", strconv.Itoa(memory) + "M"}
+	args := []string{"-M", "virt", "-smp", strconv.Itoa(harts), "-m", strconv.Itoa(memory) + "M"}
 	if !c.NIC.Legacy {
 		args = append(args, "-global", "virtio-mmio.force-legacy=false")
 	}
@@ -79,6 +96,7 @@ func (c Config) Args() ([]string, error) {
 		args = append(args, "-append", c.Append)
 	}
 	args = append(args, c.nicArgs()...)
+	args = append(args, c.controlArgs()...)
 	if c.Deterministic {
 		args = append(args, "-seed", "1", "-rtc", "base="+Epoch+",clock=vm")
 	}
@@ -94,13 +112,39 @@ func (c Config) nicArgs() []string {
 	}
 	netdev := "tap,id=n0,script=no,ifname=" + escape(c.NIC.TAP)
 	if c.NIC.File != nil {
-		// The first of ExtraFiles is descriptor 3 in the child.
-		netdev = "stream,id=n0,server=off,addr.type=fd,addr.str=3"
+		netdev = "stream,id=n0,server=off,addr.type=fd,addr.str=" + c.descriptor(c.NIC.File)
 	}
 	return []string{
 		"-netdev", netdev,
 		"-device", "virtio-net-device,netdev=n0,bus=" + nicSlot + ",mac=" + frame.Guest.MAC.String(),
 	}
+}
+
+func (c Config) controlArgs() []string {
+	if c.Control == nil {
+		return nil
+	}
+	return []string{
+		"-device", "virtio-serial-device,bus=" + controlSlot,
+		"-chardev", "socket,id=control,fd=" + c.descriptor(c.Control),
+		"-device", "virtserialport,chardev=control,name=" + ControlPort + ",nr=1",
+	}
+}
+
+// files are what QEMU inherits.
+func (c Config) files() []*os.File {
+	var files []*os.File
+	for _, f := range []*os.File{c.NIC.File, c.Control} {
+		if f != nil {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// descriptor is the number of f in QEMU: the first that it inherits is 3.
+func (c Config) descriptor(f *os.File) string {
+	return strconv.Itoa(3 + slices.Index(c.files(), f))
 }
 
 // escape protects a value in one of QEMU's comma separated option lists.

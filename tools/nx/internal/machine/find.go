@@ -38,12 +38,19 @@ const askTime = 10 * time.Second
 
 var versionText = regexp.MustCompile(`\b(\d+)\.(\d+)(?:\.\d+)?\b`)
 
+// QEMU is a QEMU that was found.
+type QEMU struct {
+	Path    string
+	Version Version
+	Full    string // its version with all that it says of itself, e.g. of the package
+}
+
 // Find looks program up in PATH (or takes a path) and checks that it is a QEMU
 // not older than Oldest.
-func Find(ctx context.Context, program string) (path string, v Version, err error) {
-	path, err = exec.LookPath(program)
+func Find(ctx context.Context, program string) (QEMU, error) {
+	path, err := exec.LookPath(program)
 	if err != nil {
-		return "", v, fmt.Errorf("%s is %w: install QEMU %v or newer with `apt-get install qemu-system-misc opensbi` (scripts/setup.sh does)",
+		return QEMU{}, fmt.Errorf("%s is %w: install QEMU %v or newer with `apt-get install qemu-system-misc opensbi` (scripts/setup.sh does)",
 			program, ErrMissing, Oldest)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -52,16 +59,17 @@ func Find(ctx context.Context, program string) (path string, v Version, err erro
 	cmd.WaitDelay = killGrace
 	out, err := cmd.Output()
 	if err != nil {
-		return "", v, fmt.Errorf("%s --version failed: %w", path, err)
+		return QEMU{}, fmt.Errorf("%s --version failed: %w", path, err)
 	}
-	v, err = parseVersion(string(out))
+	v, err := parseVersion(string(out))
 	if err != nil {
-		return "", v, fmt.Errorf("%s --version: %w", path, err)
+		return QEMU{}, fmt.Errorf("%s --version: %w", path, err)
 	}
 	if v.Before(Oldest) {
-		return "", v, fmt.Errorf("%s is QEMU %v: %w, %v or newer is needed", path, v, ErrTooOld, Oldest)
+		return QEMU{}, fmt.Errorf("%s is QEMU %v: %w, %v or newer is needed", path, v, ErrTooOld, Oldest)
 	}
-	return path, v, nil
+	first, _, _ := strings.Cut(string(out), "\n")
+	return QEMU{path, v, strings.TrimSpace(first)}, nil
 }
 
 func parseVersion(out string) (Version, error) {

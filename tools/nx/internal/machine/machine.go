@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -65,9 +64,7 @@ func Start(ctx context.Context, cfg Config, sink func(Line)) (*Machine, error) {
 	if cfg.Stdin != nil {
 		m.cmd.Stdin = cfg.Stdin
 	}
-	if cfg.NIC.File != nil {
-		m.cmd.ExtraFiles = []*os.File{cfg.NIC.File}
-	}
+	m.cmd.ExtraFiles = cfg.files()
 	m.console = newConsole(sink, func() time.Duration { return time.Since(m.start) })
 	m.cmd.Stdout = m.console
 
@@ -113,6 +110,9 @@ func (m *Machine) run(ctx context.Context, started chan<- error) {
 
 // Started is when QEMU was executed.
 func (m *Machine) Started() time.Time { return m.start }
+
+// Args is QEMU's command line.
+func (m *Machine) Args() []string { return m.cmd.Args }
 
 // Pid is QEMU's process id.
 func (m *Machine) Pid() int { return m.cmd.Process.Pid }

@@ -15,6 +15,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// control is the control port in QEMU's command line, on descriptor fd.
+func control(fd string) string {
+	return "-device virtio-serial-device,bus=virtio-mmio-bus.2 -chardev socket,id=control,fd=" + fd +
+		" -device virtserialport,chardev=control,name=nexus.control,nr=1"
+}
+
 func TestArgs(t *testing.T) {
 	base := Config{QEMU: "qemu", Kernel: "k", Timeout: time.Second}
 	with := func(change func(*Config)) Config {
@@ -35,6 +41,12 @@ func TestArgs(t *testing.T) {
 		"socket, legacy": {with(func(c *Config) { c.NIC = NIC{File: os.Stdin, Legacy: true} }),
 			"-M virt -smp 1 -m 128M -kernel k -netdev stream,id=n0,server=off,addr.type=fd,addr.str=3 " +
 				"-device virtio-net-device,netdev=n0,bus=virtio-mmio-bus.1,mac=02:00:00:00:00:01" + end},
+		"control port": {with(func(c *Config) { c.Control, c.SMP = os.Stdout, 4 }),
+			"-M virt -smp 4 -m 128M -global virtio-mmio.force-legacy=false -kernel k " + control("3") + end},
+		"control port beside a socket": {with(func(c *Config) { c.NIC.File, c.Control = os.Stdin, os.Stdout }),
+			"-M virt -smp 1 -m 128M -global virtio-mmio.force-legacy=false -kernel k " +
+				"-netdev stream,id=n0,server=off,addr.type=fd,addr.str=3 " +
+				"-device virtio-net-device,netdev=n0,bus=virtio-mmio-bus.1,mac=02:00:00:00:00:01 " + control("4") + end},
 		"deterministic": {with(func(c *Config) { c.Deterministic, c.Icount, c.MemoryMiB = true, true, 64 }),
 			"-M virt -smp 1 -m 64M -global virtio-mmio.force-legacy=false -kernel k " +
 				"-seed 1 -rtc base=2026-01-01T00:00:00,clock=vm -icount shift=0,sleep=off" + end},
@@ -100,18 +112,18 @@ func program(t *testing.T, body string) string {
 
 func TestFind(t *testing.T) {
 	good := program(t, "echo QEMU emulator version 7.2.0")
-	if path, v, err := Find(t.Context(), good); path != good || v != Oldest || err != nil {
-		t.Errorf("got %q, %v, %v", path, v, err)
+	if q, err := Find(t.Context(), good); q != (QEMU{good, Oldest, "QEMU emulator version 7.2.0"}) || err != nil {
+		t.Errorf("got %+v, %v", q, err)
 	}
-	if _, _, err := Find(t.Context(), "no-such-program"); !errors.Is(err, ErrMissing) {
+	if _, err := Find(t.Context(), "no-such-program"); !errors.Is(err, ErrMissing) {
 		t.Errorf("missing: %v", err)
 	}
-	if _, _, err := Find(t.Context(), program(t, "echo QEMU emulator version 6.2.0")); !errors.Is(err, ErrTooOld) {
+	if _, err := Find(t.Context(), program(t, "echo QEMU emulator version 6.2.0")); !errors.Is(err, ErrTooOld) {
 		t.Errorf("old: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := Find(ctx, program(t, "sleep 100")); err == nil {
+	if _, err := Find(ctx, program(t, "sleep 100")); err == nil {
 		t.Error("a program that hangs is found")
 	}
 }
