@@ -59,7 +59,7 @@ func TestCommandLine(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	good := Options{NIC: NICWire, Net: NetStub, Profile: "deterministic", Timeout: time.Second}
+	good := Options{NIC: NICWire, Net: NetStub, Profile: "deterministic", Timeout: time.Second, SMP: 1}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}
@@ -69,6 +69,11 @@ func TestCheck(t *testing.T) {
 		func(o *Options) { o.Profile = "fast" },
 		func(o *Options) { o.Timeout = -1 },
 		func(o *Options) { o.Icount, o.Profile = true, "default" },
+		func(o *Options) { o.Memory = 63 },
+		func(o *Options) { o.Memory = 4097 },
+		func(o *Options) { o.Memory = -128 },
+		func(o *Options) { o.SMP = 0 },
+		func(o *Options) { o.SMP = 9 },
 	} {
 		o := good
 		spoil(&o)

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"nexus/tools/nx/internal/frame"
 	"nexus/tools/nx/internal/machine"
+	"nexus/tools/nx/internal/rundir"
 )
 
 // Back ends of the network card.
@@ -48,6 +50,11 @@ type Options struct {
 	Append  []string // more words for the kernel command line
 	Stay    bool
 	Timeout time.Duration
+	Memory  int  // MiB; 0 leaves what the device tree says
+	SMP     int  // harts of the machine, of which Nexus uses one
+	Ends    bool // with Stay: a guest whose boot is not proven is ended
+
+	Guest *rundir.Guest // the guest's folder, for its console, report and capture
 
 	PCAP string // write the capture here
 }
@@ -75,24 +82,47 @@ func (o *Options) Check() error {
 	if o.Icount && o.Profile != machine.Deterministic {
 		return fmt.Errorf("%w: --icount needs --profile %s", ErrOptions, machine.Deterministic)
 	}
+	if o.Memory != 0 && (o.Memory < machine.MinMemory || o.Memory > machine.MaxMemory) {
+		return fmt.Errorf("%w: --memory %d is not within %d to %d MiB", ErrOptions, o.Memory, machine.MinMemory, machine.MaxMemory)
+	}
+	if o.SMP < 1 || o.SMP > machine.MaxSMP {
+		return fmt.Errorf("%w: --smp %d is not within 1 to %d harts", ErrOptions, o.SMP, machine.MaxSMP)
+	}
 	return nil
 }
 
-// prepare looks for QEMU and the files. Its errors say what to do.
-func (o *Options) prepare(ctx context.Context) (qemu string, v machine.Version, err error) {
-	qemu, v, err = machine.Find(ctx, o.QEMU)
+// prepare looks for QEMU and the files, and makes the device tree that the
+// options ask for. Its errors say what to do.
+func (o *Options) prepare(ctx context.Context) (machine.QEMU, error) {
+	qemu, err := machine.Find(ctx, o.QEMU)
 	if err != nil {
-		return "", v, err
+		return qemu, err
 	}
 	const build = "run `make build`"
 	for _, f := range []struct{ what, path string }{
 		{"kernel image", o.Kernel}, {"boot archive", o.Archive}, {"device tree", o.DTB},
 	} {
 		if err := machine.CheckFile(f.what, f.path, build); err != nil {
-			return "", v, err
+			return qemu, err
 		}
 	}
-	return qemu, v, nil
+	if o.Memory != 0 {
+		err = o.sizeTree()
+	}
+	return qemu, err
+}
+
+// sizeTree puts a device tree with the memory asked for into the guest's folder.
+func (o *Options) sizeTree() error {
+	tree, err := os.ReadFile(o.DTB)
+	if err != nil {
+		return err // CheckFile just read it
+	}
+	if tree, err = machine.SetMemory(tree, o.Memory); err != nil {
+		return fmt.Errorf("--memory %d: %s: %w", o.Memory, o.DTB, err)
+	}
+	o.DTB = o.Guest.Path(rundir.TreeFile)
+	return os.WriteFile(o.DTB, tree, 0o600)
 }
 
 // commandLine is the kernel's.

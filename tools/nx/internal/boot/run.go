@@ -3,54 +3,39 @@ package boot
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/contract"
-	"nexus/tools/nx/internal/hostpeer"
 	"nexus/tools/nx/internal/machine"
+	"nexus/tools/nx/internal/rundir"
 )
 
 // powerOffBound is how long a guest may take to power off after its last marker.
 const powerOffBound = 5 * time.Second
 
-// Report is everything about one boot.
-type Report struct {
-	NIC      string             `json:"nic"`
-	Why      string             `json:"nic_why,omitempty"`
-	Net      string             `json:"net"`
-	Profile  string             `json:"profile"`
-	Icount   bool               `json:"icount"`
-	Stay     bool               `json:"stay"`
-	Started  time.Time          `json:"started"`
-	QEMU     string             `json:"qemu"`
-	Exit     int                `json:"qemu_status"`
-	Ended    string             `json:"ended"` // how the machine ended, in words
-	Took     time.Duration      `json:"took_ns"`
-	Frames   int                `json:"frames"`
-	Host     []hostpeer.Outcome `json:"host_asked,omitempty"`
-	Verdict  contract.Verdict   `json:"verdict"`
-	Console  []Line             `json:"console"`
-	Stderr   string             `json:"qemu_stderr,omitempty"`
-	Advice   string             `json:"advice,omitempty"`
-	Warnings []string           `json:"warnings,omitempty"`
-}
-
-// Line is a line of the console in a report.
-type Line struct {
-	At   time.Duration `json:"at_ns"`
-	Text string        `json:"text"`
-}
+// waitTick is how often a watcher is told what the boot waits for.
+const waitTick = 100 * time.Millisecond
 
 // Watcher is told of a boot while it goes on. Its methods are called from one
-// goroutine at a time.
+// goroutine at a time, and must not keep the report.
 type Watcher interface {
 	// Starting is called once, before QEMU is executed.
-	Starting(nic, why string, qemu machine.Version)
+	Starting(r *Report)
 	// Line is called for each console line; hit is the marker it is, or nil.
 	Line(l Line, hit *contract.Hit, forbidden bool)
-	// Standing is called with the verdict of a guest that stays up.
-	Standing(v contract.Verdict)
+	// Waiting is called again and again between lines, until the verdict.
+	Waiting(w Wait)
+	// Standing is called with the verdict on a guest that stays up.
+	Standing(r *Report)
+}
+
+// Wait is what a boot waits for.
+type Wait struct {
+	Next *contract.Marker // nil is the power-off
+	For  time.Duration    // since the last marker, or the start
+	At   time.Duration    // since the start
 }
 
 // run is one boot in progress.
@@ -62,7 +47,12 @@ type run struct {
 	files   map[string]int64
 	rec     capture.Recorder
 	backend *backend
+	control *control
+	log     *consoleLog
 	lines   chan machine.Line
+	last    time.Duration // when the last marker came
+	kernel  bool          // it has spoken
+	stopped string        // why this run stopped the machine
 	report  Report
 }
 
@@ -72,7 +62,7 @@ func Run(ctx context.Context, o Options, nic, why string, w Watcher) (*Report, e
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	qemu, version, err := o.prepare(ctx)
+	qemu, err := o.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,91 +71,150 @@ func Run(ctx context.Context, o Options, nic, why string, w Watcher) (*Report, e
 		return nil, err
 	}
 	r := &run{opts: o, watch: w, rules: rules, lines: make(chan machine.Line, 1024)}
-	var warnings []string
-	if r.files, err = archiveFiles(o.Archive); err != nil {
-		// The guest's own refusal is what the boot is about then.
-		warnings = append(warnings, err.Error())
-	}
-	r.report = Report{
-		NIC: nic, Why: why, Net: o.Net, Profile: o.Profile, Icount: o.Icount, Stay: o.Stay,
-		QEMU: version.String(), Warnings: warnings,
-	}
-	r.track = rules.Track(r.report.mode())
-	if r.backend, err = openBackend(nic, &o, &r.rec); err != nil {
+	if err := r.describe(qemu, nic, why); err != nil {
 		return nil, err
 	}
-	w.Starting(nic, why, version)
-	if err := r.boot(ctx, qemu); err != nil {
+	r.track = rules.Track(r.report.mode())
+	if err := r.open(nic); err != nil {
+		return nil, err
+	}
+	defer r.shut()
+	w.Starting(&r.report)
+	if err := r.boot(ctx, qemu.Path); err != nil {
 		return nil, err
 	}
 	return &r.report, nil
+}
+
+// open opens the host's ends of the machine.
+func (r *run) open(nic string) (err error) {
+	if r.log, err = newConsoleLog(r.opts.Guest.Path(rundir.ConsoleFile)); err != nil {
+		return err
+	}
+	if r.control, err = openControl(r.opts.Guest); err == nil {
+		r.backend, err = openBackend(nic, &r.opts, &r.rec)
+	}
+	if err != nil {
+		r.shut()
+	}
+	return err
+}
+
+// shut closes what open opened; what went wrong with it is a warning.
+func (r *run) shut() {
+	if r.backend != nil {
+		r.warn(r.backend.shut())
+	}
+	if r.control != nil {
+		r.warn(r.control.shut())
+	}
+	r.warn(r.log.close())
+	r.backend, r.control = nil, nil
+}
+
+// warn puts err into the report, once.
+func (r *run) warn(err error) {
+	if err != nil && !slices.Contains(r.report.Warnings, err.Error()) {
+		r.report.Warnings = append(r.report.Warnings, err.Error())
+	}
 }
 
 // boot runs the machine to its end and judges it.
 func (r *run) boot(ctx context.Context, qemu string) error {
 	m, err := machine.Start(ctx, machine.Config{
 		QEMU: qemu, Kernel: r.opts.Kernel, Archive: r.opts.Archive, DTB: r.opts.DTB,
-		Append: r.opts.commandLine(), NIC: r.backend.nic,
+		Append: r.opts.commandLine(), NIC: r.backend.nic, Control: r.control.guest,
 		Deterministic: r.opts.Profile == machine.Deterministic,
 		Icount:        r.opts.Icount,
+		MemoryMiB:     r.opts.Memory,
+		SMP:           r.opts.SMP,
 		Timeout:       r.opts.Timeout,
 	}, func(l machine.Line) { r.lines <- l })
 	if err != nil {
-		_ = r.backend.shut() // the start's error is the one that counts
 		return err
 	}
 	r.backend.started()
-	r.report.Started = m.Started()
+	r.control.started()
+	r.report.Started, r.report.Command = m.Started().UTC(), m.Args()
+	r.warn(r.opts.Guest.Update(func(s *rundir.State) { s.QEMU = m.Pid() }))
 	r.follow(m)
 
 	exit := m.Wait()
+	r.report.EndedAt = r.report.Started.Add(exit.Took)
 	r.report.Host = r.backend.outcomes()
-	if err := r.backend.shut(); err != nil {
-		r.report.Warnings = append(r.report.Warnings, err.Error())
-	}
-	if n := r.rec.Dropped(); n > 0 {
-		r.report.Warnings = append(r.report.Warnings, fmt.Sprintf("the capture is full, %d frames are not in it", n))
-	}
-	r.describeExit(exit)
+	r.shut()
+	r.describeExit(ctx, exit)
 	code := &exit.Code
 	if r.opts.Stay && exit.Stopped {
-		code = nil // the operator's ^C is the end that was asked for
+		code = nil // it was to be ended from outside
 	}
-	r.judge(m.Started(), code)
+	r.judge(code)
+	if n := r.rec.Dropped(); n > 0 {
+		r.warn(fmt.Errorf("the capture is full, %d frames are not in it", n))
+	}
 	if r.opts.PCAP != "" {
-		if err := r.rec.WriteFile(r.opts.PCAP); err != nil {
-			r.report.Warnings = append(r.report.Warnings, err.Error())
-		}
+		r.warn(r.rec.WriteFile(r.opts.PCAP))
 	}
+	r.keep()
+	r.warn(r.opts.Guest.Update(r.ended))
 	return nil
 }
 
 // follow takes the console's lines until the machine is gone, and ends a
 // machine that has said all there is to say.
 func (r *run) follow(m *machine.Machine) {
-	var end <-chan time.Time
-	standing := false
-	for {
+	tick := time.NewTicker(waitTick)
+	defer tick.Stop()
+	var end, late <-chan time.Time
+	if r.opts.Stay {
+		late = time.After(r.rules.Budget())
+	}
+	for standing := false; ; {
 		select {
 		case l := <-r.lines:
 			r.take(l)
 			switch {
 			case r.track.Complete() && r.opts.Stay && !standing:
 				standing = true
-				r.report.Host = r.backend.outcomes()
-				r.judge(m.Started(), nil)
-				r.watch.Standing(r.report.Verdict)
+				r.stand(m)
 			case r.track.Complete() && !r.opts.Stay && end == nil:
 				end = time.After(powerOffBound)
 			}
+		case <-late: // a marker that is missing now makes the verdict
+			if !standing {
+				standing = true
+				r.stand(m)
+			}
 		case <-end:
-			m.Stop()
+			r.stop(m, fmt.Sprintf("it did not power off within %v of its last marker", powerOffBound))
 			end = nil
+		case <-tick.C:
+			if at := time.Since(m.Started()); !standing {
+				r.watch.Waiting(Wait{Next: r.track.Next(), For: at - r.last, At: at})
+			}
 		case <-m.Done():
 			r.drain()
 			return
 		}
 	}
+}
+
+// stand gives the verdict on a guest that stays up.
+func (r *run) stand(m *machine.Machine) {
+	r.report.Host = r.backend.outcomes()
+	r.judge(nil)
+	if r.opts.Ends && !r.report.Verdict.Proven {
+		r.stop(m, "its boot is not proven")
+		return
+	}
+	r.keep()
+	r.warn(r.opts.Guest.Update(func(s *rundir.State) { s.Phase, s.Verdict = rundir.Standing, r.short() }))
+	r.watch.Standing(&r.report)
+}
+
+func (r *run) stop(m *machine.Machine, why string) {
+	r.stopped = why
+	m.Stop()
 }
 
 // drain takes the lines that were read before the machine's end.
@@ -184,30 +233,37 @@ func (r *run) drain() {
 func (r *run) take(l machine.Line) {
 	line := Line{At: l.At, Text: l.Text}
 	r.report.Console = append(r.report.Console, line)
+	r.noteFirmware(line)
 	hit, forbidden := r.track.Feed(contract.Line(line))
+	if hit != nil {
+		r.last = l.At
+	}
+	r.log.add(line, hit != nil, forbidden)
 	r.watch.Line(line, hit, forbidden)
 }
 
 // judge applies the contract to what is known so far.
-func (r *run) judge(start time.Time, exit *int) {
+func (r *run) judge(exit *int) {
 	asked := map[string]bool{}
 	for _, o := range r.report.Host {
 		asked[o.Ask] = o.OK
 	}
-	frames := r.rec.Frames(start)
-	r.report.Frames = len(frames)
+	frames := r.rec.Frames(r.report.Started)
+	r.report.Frames, r.report.Wire = len(frames), r.rec.Raw()
 	r.report.Verdict = r.track.Judge(contract.Outside{
 		Frames: frames, HostAsked: asked, Files: r.files, Exit: exit,
 	})
 }
 
-func (r *run) describeExit(e machine.Exit) {
+func (r *run) describeExit(ctx context.Context, e machine.Exit) {
 	r.report.Exit, r.report.Took, r.report.Stderr = e.Code, e.Took, e.Stderr
 	switch {
 	case e.TimedOut:
 		r.report.Ended = fmt.Sprintf("the machine was stopped after %v, its time bound", r.opts.Timeout)
+	case e.Stopped && r.stopped != "":
+		r.report.Ended = "the machine was stopped: " + r.stopped
 	case e.Stopped:
-		r.report.Ended = "the machine was stopped"
+		r.report.Ended = fmt.Sprintf("the machine was stopped: %v", context.Cause(ctx))
 	case e.Signal != "":
 		r.report.Ended = "QEMU was ended by a signal: " + e.Signal
 	default:

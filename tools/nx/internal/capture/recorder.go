@@ -17,13 +17,14 @@ import (
 // at which the host sent or got it.
 type Recorder struct {
 	mu      sync.Mutex
-	frames  []recorded
+	frames  []Raw
 	dropped int
 }
 
-type recorded struct {
-	at  time.Time
-	raw []byte
+// Raw is a frame as it crossed the wire.
+type Raw struct {
+	At   time.Time
+	Data []byte
 }
 
 // Record keeps a copy of raw. Beyond MaxFrames frames are counted only.
@@ -34,7 +35,7 @@ func (r *Recorder) Record(at time.Time, raw []byte) {
 		r.dropped++
 		return
 	}
-	r.frames = append(r.frames, recorded{at, append([]byte(nil), raw...)})
+	r.frames = append(r.frames, Raw{at, append([]byte(nil), raw...)})
 }
 
 // Dropped is the number of frames that were counted only.
@@ -44,28 +45,42 @@ func (r *Recorder) Dropped() int {
 	return r.dropped
 }
 
-// sorted is what was recorded, in the order of its times: a frame may have
+// Raw gives what was recorded, in the order of its times: a frame may have
 // waited in a socket while a later one was recorded.
-func (r *Recorder) sorted() []recorded {
+func (r *Recorder) Raw() []Raw {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := slices.Clone(r.frames)
-	slices.SortStableFunc(s, func(a, b recorded) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(s, func(a, b Raw) int { return a.At.Compare(b.At) })
 	return s
 }
 
 // Frames describes what was recorded, in order; times are since start.
 func (r *Recorder) Frames(start time.Time) []Frame {
-	all := r.sorted()
+	all := r.Raw()
 	frames := make([]Frame, len(all))
 	for i, f := range all {
-		frames[i] = describe(f.at.Sub(start), f.raw)
+		frames[i] = describe(f.At.Sub(start), f.Data)
 	}
 	return frames
 }
 
 // WriteFile writes what was recorded as a pcap file with nanoseconds.
-func (r *Recorder) WriteFile(path string) (err error) {
+func (r *Recorder) WriteFile(path string) error { return writeFile(path, r.Raw()) }
+
+// WriteHead writes the first frames of what was recorded, those that take no
+// more than limit bytes, and gives the number of those it left out.
+func (r *Recorder) WriteHead(path string, limit int) (left int, err error) {
+	frames := r.Raw()
+	n := 0
+	for n < len(frames) && len(frames[n].Data) <= limit {
+		limit -= len(frames[n].Data)
+		n++
+	}
+	return len(frames) - n, writeFile(path, frames[:n])
+}
+
+func writeFile(path string, frames []Raw) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
@@ -80,9 +95,9 @@ func (r *Recorder) WriteFile(path string) (err error) {
 	if err := out.WriteFileHeader(65536, layers.LinkTypeEthernet); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
-	for _, r := range r.sorted() {
-		info := gopacket.CaptureInfo{Timestamp: r.at, CaptureLength: len(r.raw), Length: len(r.raw)}
-		if err := out.WritePacket(info, r.raw); err != nil {
+	for _, f := range frames {
+		info := gopacket.CaptureInfo{Timestamp: f.At, CaptureLength: len(f.Data), Length: len(f.Data)}
+		if err := out.WritePacket(info, f.Data); err != nil {
 			return fmt.Errorf("capture: %w", err)
 		}
 	}

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -10,6 +13,7 @@ import (
 
 	"nexus/tools/nx/internal/boot"
 	"nexus/tools/nx/internal/machine"
+	"nexus/tools/nx/internal/rundir"
 	"nexus/tools/nx/internal/tap"
 )
 
@@ -18,9 +22,16 @@ type bootFlags struct {
 	boot.Options
 	json    bool
 	verbose bool
+	color   string
 	record  string
+	name    string
+	detach  bool
+	keep    bool   // with detach: a guest whose boot is not proven too
+	forget  bool   // leave nothing in the run directory
 	here    bool   // use the TAP of this process's network namespace
 	why     string // the back end was chosen for, in the process that chose it
+	show    *console
+	waiter  int // descriptor on which the process that detached waits; 0 is none
 }
 
 func newBoot(s streams) *cobra.Command {
@@ -34,9 +45,14 @@ in time, with its evidence in the capture of the wire.
 
 The network card is on a TAP in a private network namespace where /dev/net/tun
 can be opened, else on a socket to a host played by nx; --nic chooses.
+
+Guests run side by side, each by its name: nx ps lists them, nx stop ends them,
+nx logs shows what they said, also after their end. They are known in the run
+directory: $NEXUS_RUN, else nexus in $XDG_RUNTIME_DIR, else /tmp/nexus-UID.
 ` + exitHelp,
 		Example: `  nx boot
   nx boot --nic wire --net dhcp --pcap boot.pcap
+  nx boot --detach --name web && nx logs web && nx stop web
   nx boot --profile deterministic --icount --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, s) },
@@ -57,6 +73,13 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.Icount, "icount", false, "count instructions: guest time is what the guest executed")
 	fs.BoolVar(&f.Stay, "stay", false, "serve on after the proof, until ^C or --timeout")
 	fs.DurationVar(&f.Timeout, "timeout", 30*time.Second, "bound on the whole run; with --stay the default is 24h")
+	fs.StringVar(&f.name, "name", "", "the guest's name, of a-z, 0-9 and -; the default is g1, g2, … whichever is free")
+	fs.BoolVarP(&f.detach, "detach", "d", false, "with the verdict return, and leave the guest running (--stay is implied)")
+	fs.BoolVar(&f.keep, "keep", false, "with --detach: leave a guest running whose boot is not proven too")
+	fs.BoolVar(&f.forget, "forget", false, "leave nothing in the run directory at the end")
+	fs.IntVar(&f.Memory, "memory", 0, fmt.Sprintf("memory in MiB, %d to %d; the default is the device tree's, %d", machine.MinMemory, machine.MaxMemory, machine.DefaultMemory))
+	fs.IntVar(&f.SMP, "smp", 1, fmt.Sprintf("harts of the machine, 1 to %d; Nexus runs on one of them", machine.MaxSMP))
+	fs.StringVar(&f.color, "color", colorAuto, "colour the console: auto, always or never; auto minds $NO_COLOR and TERM=dumb")
 	fs.StringVar(&f.Kernel, "kernel", "build/neuron.img", "kernel image")
 	fs.StringVar(&f.Archive, "archive", "build/boot.cpio", "boot archive")
 	fs.StringVar(&f.DTB, "dtb", "build/virt-nexus.dtb", "compiled device tree")
@@ -72,27 +95,36 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.Noise, "noise", false, "the host also sends garbage frames, the same in every boot")
 	fs.BoolVar(&f.here, "here", false, "with --nic tap: use the TAP of this network namespace, e.g. in nx tap")
 	fs.StringVar(&f.why, "nic-why", "", "")
-	_ = fs.MarkHidden("nic-why") // the flag exists
+	fs.IntVar(&f.waiter, "waiter", 0, "")
+	_ = fs.MarkHidden("nic-why") // the flags exist
+	_ = fs.MarkHidden("waiter")
 }
 
 func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
+	if f.detach {
+		f.Stay, f.Ends = true, !f.keep
+	}
 	if f.Stay && !cmd.Flags().Changed("timeout") {
 		f.Timeout = 24 * time.Hour
 	}
-	if err := f.Check(); err != nil {
+	if err := f.check(cmd); err != nil {
 		return err
 	}
-	if f.here && f.NIC != boot.NICTap {
-		return fmt.Errorf("--here is for --nic %s", boot.NICTap)
-	}
 	nic, why := f.NIC, f.why
-	if !f.here {
+	if why == "" && !f.here {
 		var err error
 		if nic, why, err = choose(f.NIC); err != nil {
 			return err
 		}
+		again := append(os.Args[1:], "--nic", nic, "--nic-why", why)
 		if nic == boot.NICTap {
-			return inNamespace(cmd.Context(), s, append(os.Args[1:], "--nic", nic, "--here", "--nic-why", why)...)
+			again = append(again, "--here")
+		}
+		if f.detach {
+			return detach(cmd.Context(), s, nic == boot.NICTap, again)
+		}
+		if nic == boot.NICTap {
+			return inNamespace(cmd.Context(), s, again...)
 		}
 	}
 	if nic == boot.NICTap {
@@ -100,7 +132,32 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 			return err
 		}
 	}
-	return f.boot(cmd, s, nic, why)
+	return f.boot(cmd.Context(), s, nic, why)
+}
+
+// check refuses flags that mean nothing.
+func (f *bootFlags) check(cmd *cobra.Command) error {
+	if err := f.Check(); err != nil {
+		return err
+	}
+	if f.here && f.NIC != boot.NICTap {
+		return fmt.Errorf("--here is for --nic %s", boot.NICTap)
+	}
+	if f.detach && f.here && f.waiter == 0 {
+		return errors.New("--detach is not for --here: the TAP ends with its namespace")
+	}
+	if f.keep && !f.detach {
+		return errors.New("--keep is for --detach")
+	}
+	if cmd.Flags().Changed("memory") && f.Memory == 0 {
+		return fmt.Errorf("--memory 0 is not within %d to %d MiB", machine.MinMemory, machine.MaxMemory)
+	}
+	if cmd.Flags().Changed("name") {
+		if err := rundir.CheckName(f.name); err != nil {
+			return err
+		}
+	}
+	return checkColor(f.color)
 }
 
 // choose turns auto into a back end, and says why.
@@ -121,33 +178,68 @@ func choose(nic string) (chosen, why string, err error) {
 }
 
 // boot boots and reports.
-func (f *bootFlags) boot(cmd *cobra.Command, s streams, nic, why string) error {
-	show := newConsole(s.out, f.verbose)
-	if f.json {
-		show = newConsole(nil, false)
-	}
-	report, err := boot.Run(cmd.Context(), f.Options, nic, why, show)
+func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error {
+	root, err := rundir.Make(rundir.Default())
 	if err != nil {
 		return err
 	}
-	if f.record != "" {
-		if err := writeReport(f.record, report); err != nil {
-			return err
-		}
+	f.Guest, err = root.Create(f.name, rundir.State{
+		NIC: nic, Net: f.Net, Profile: f.Profile, SMP: f.SMP, Memory: cmp.Or(f.Memory, machine.DefaultMemory),
+	})
+	if err != nil {
+		return err
 	}
-	if f.json {
-		out := json.NewEncoder(s.out)
-		out.SetIndent("", " ")
-		if err := out.Encode(report); err != nil {
-			return err
+	defer func() {
+		if err := f.Guest.Close(f.forget); err != nil {
+			fmt.Fprintln(s.err, "nx: warning:", err)
 		}
-	} else {
-		show.finish(report)
+	}()
+	report, err := boot.Run(ctx, f.Options, nic, why, f.watcher(s))
+	if err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("nothing was booted: %w", context.Cause(ctx))
+		}
+		_ = f.Guest.Update(func(s *rundir.State) {
+			s.Phase, s.Ended, s.Why, s.Exit = rundir.Ended, time.Now().UTC(), err.Error(), exitFailed
+		}) // err is the one that counts
+		return err
+	}
+	f.show.finish(report)
+	if err := f.save(s, report); err != nil {
+		return err
 	}
 	if !report.Verdict.Proven {
 		return statusError(exitUnproven)
 	}
 	return nil
+}
+
+// watcher shows the boot and, for a guest that detaches, lets its starter go.
+func (f *bootFlags) watcher(s streams) boot.Watcher {
+	out := s.out
+	if f.json {
+		out = nil
+	}
+	f.show = newBootConsole(out, f.verbose, f.color)
+	if f.waiter == 0 {
+		return f.show
+	}
+	return &detached{console: f.show, waiter: f.waiter, save: func(r *boot.Report) error { return f.save(s, r) }, errs: s.err}
+}
+
+// save writes the report where that was asked for.
+func (f *bootFlags) save(s streams, report *boot.Report) error {
+	if f.record != "" {
+		if err := writeReport(f.record, report); err != nil {
+			return err
+		}
+	}
+	if !f.json {
+		return nil
+	}
+	out := json.NewEncoder(s.out)
+	out.SetIndent("", " ")
+	return out.Encode(report)
 }
 
 func writeReport(path string, report *boot.Report) error {

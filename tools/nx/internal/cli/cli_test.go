@@ -45,6 +45,7 @@ func newBench(t *testing.T, scenario string) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{dir: t.TempDir(), env: environment("NX_TEST_ROLE=nx")}
+	b.env = append(b.env, "NEXUS_RUN="+runDirectory(t))
 	b.script(t, "qemu", "NX_TEST_ROLE=qemu exec "+self+` "$@"`)
 	for name, text := range map[string]string{"kernel": scenario, "dtb": "tree"} {
 		if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
@@ -53,6 +54,17 @@ func newBench(t *testing.T, scenario string) *bench {
 	}
 	writeArchive(t, b.path("archive"))
 	return b
+}
+
+// runDirectory is a run directory whose path is short enough for sockets in it.
+func runDirectory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "nx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // environment is this one's and more. A program built with the race detector would sleep
@@ -290,6 +302,10 @@ func TestTAPNotPermitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(b.path("markers.json"), contract, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.env = append(b.env, "NEXUS_RUN="+b.path("run"))
+	if err := errors.Join(os.Mkdir(b.path("run"), 0o700), os.Chown(b.path("run"), 65534, 65534)); err != nil {
 		t.Fatal(err)
 	}
 	nobody := func(args ...string) *exec.Cmd {

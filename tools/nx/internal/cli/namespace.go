@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nexus/tools/nx/internal/hostpeer"
+	"nexus/tools/nx/internal/rundir"
 	"nexus/tools/nx/internal/tap"
 )
 
@@ -25,6 +26,7 @@ func inNamespace(ctx context.Context, s streams, args ...string) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopBound
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
+	cmd.Env = sameRunDirectory()
 	err := tap.Run(cmd)
 	if cmd.ProcessState == nil {
 		return fmt.Errorf("private network namespace: %w", err)
@@ -36,6 +38,12 @@ func inNamespace(ctx context.Context, s streams, args ...string) error {
 		return statusError(code)
 	}
 	return nil
+}
+
+// sameRunDirectory is this process's environment for a child in which this user
+// may be known as root: the run directory stays the same.
+func sameRunDirectory() []string {
+	return append(os.Environ(), rundir.Environment+"="+rundir.Default())
 }
 
 func newTap(s streams) *cobra.Command {

@@ -159,7 +159,7 @@ func compareConsoles(s streams, reports []*boot.Report, rules *contract.Contract
 // bootChild runs nx boot in a process of its own and gives its report.
 func bootChild(ctx context.Context, s streams, args []string) (*boot.Report, error) {
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{"boot", "--json"}, args...)...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{"boot", "--json", "--forget"}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopBound
 	cmd.Stdout, cmd.Stderr = &out, s.err

@@ -8,32 +8,53 @@ import (
 
 	"nexus/tools/nx/internal/boot"
 	"nexus/tools/nx/internal/contract"
-	"nexus/tools/nx/internal/machine"
 )
 
 // console shows a boot as it goes on: each line with its time, markers marked
 // with "*", forbidden lines with "!".
 type console struct {
-	out     io.Writer // nil shows nothing
-	verbose bool
-	held    []boot.Line // the firmware's lines, in case nothing else comes
-	kernel  bool        // the kernel has spoken
+	out      io.Writer // nil shows nothing
+	verbose  bool
+	colour   palette
+	progress progress
+	held     []boot.Line // the firmware's lines, in case nothing else comes
+	kernel   bool        // the kernel has spoken
 }
 
+// newConsole shows on out without colour and without progress.
 func newConsole(out io.Writer, verbose bool) *console {
 	return &console{out: out, verbose: verbose}
+}
+
+// newBootConsole shows a boot on out as it can be shown there.
+func newBootConsole(out io.Writer, verbose bool, color string) *console {
+	c := newConsole(out, verbose)
+	t := terminalOf(out)
+	c.colour = paletteFor(color, t)
+	c.progress.terminal = t
+	return c
 }
 
 func (c *console) printf(format string, args ...any) {
 	if c.out != nil {
 		// Nothing can be done about a terminal that went away.
-		_, _ = fmt.Fprintf(c.out, format, args...)
+		_, _ = fmt.Fprintf(c.out, c.progress.clear()+format, args...)
 	}
 }
 
 // Starting implements boot.Watcher.
-func (c *console) Starting(nic, why string, qemu machine.Version) {
-	c.printf("nexus: QEMU %v, network card on %s (%s)\n", qemu, nic, why)
+func (c *console) Starting(r *boot.Report) {
+	c.printf("nexus: %s: QEMU %s, network card on %s (%s)\n", r.Name, r.QEMU, r.NIC, r.Why)
+	if r.SMP > 1 {
+		c.printf("nexus: the machine has %d harts; Nexus runs on one, and the firmware parks the others\n", r.SMP)
+	}
+}
+
+// Waiting implements boot.Watcher.
+func (c *console) Waiting(w boot.Wait) {
+	if text := c.progress.waiting(w); text != "" && c.out != nil {
+		_, _ = io.WriteString(c.out, text)
+	}
 }
 
 // Line implements boot.Watcher.
@@ -45,18 +66,11 @@ func (c *console) Line(l boot.Line, hit *contract.Hit, forbidden bool) {
 			return
 		}
 	}
-	mark := ' '
-	switch {
-	case forbidden:
-		mark = '!'
-	case hit != nil:
-		mark = '*'
-	}
-	c.line(l, mark)
+	c.line(l, boot.MarkOf(hit != nil, forbidden))
 }
 
-func (c *console) line(l boot.Line, mark rune) {
-	c.printf("%8.3f %c %s\n", l.At.Seconds(), mark, printable(l.Text))
+func (c *console) line(l boot.Line, mark byte) {
+	c.printf("%s\n", c.colour.line(l, mark))
 }
 
 // printable keeps a guest from driving the operator's terminal.
@@ -70,9 +84,9 @@ func printable(s string) string {
 }
 
 // Standing implements boot.Watcher.
-func (c *console) Standing(v contract.Verdict) {
-	c.verdict(v)
-	c.printf("nexus: staying up; ^C ends\n")
+func (c *console) Standing(r *boot.Report) {
+	c.verdict(r.Verdict)
+	c.printf("nexus: %s: staying up; ^C or `nx stop %s` ends\n", r.Name, r.Name)
 }
 
 // finish shows the verdict and, of a boot that is not proven, all that may
@@ -86,7 +100,7 @@ func (c *console) finish(r *boot.Report) {
 	for _, w := range r.Warnings {
 		c.printf("nexus: warning: %s\n", w)
 	}
-	if !r.Verdict.Proven {
+	if !r.Verdict.Proven || r.Exit != 0 {
 		c.printf("nexus: %s after %.2f s\n", r.Ended, r.Took.Seconds())
 		if r.Stderr != "" {
 			c.printf("nexus: QEMU said: %s\n", r.Stderr)
@@ -107,9 +121,9 @@ func (c *console) verdict(v contract.Verdict) {
 	for _, f := range v.Failures {
 		c.printf("nexus: %s\n", f)
 	}
-	word := "boot proven"
+	word := c.colour.good("boot proven")
 	if !v.Proven {
-		word = "boot NOT proven"
+		word = c.colour.bad("boot NOT proven")
 	}
 	c.printf("nexus: %s: %d markers, %d with evidence, %.2f s\n",
 		word, len(v.Markers), v.Evident, v.Took.Round(10*time.Millisecond).Seconds())

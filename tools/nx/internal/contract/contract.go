@@ -260,6 +260,9 @@ func (m *Marker) holds(mode Mode) bool {
 	return true
 }
 
+// Budget bounds the time from exec of QEMU to the last marker.
+func (c *Contract) Budget() time.Duration { return time.Duration(c.BudgetMS) * time.Millisecond }
+
 // within is m's time bound.
 func (c *Contract) within(m *Marker) time.Duration {
 	ms := m.WithinMS

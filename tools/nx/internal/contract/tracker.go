@@ -144,6 +144,16 @@ func (t *Tracker) Missing() []*Marker {
 	return missing
 }
 
+// Next is the marker that is to come next by the list, or nil.
+func (t *Tracker) Next() *Marker {
+	for _, m := range t.expected {
+		if t.hits[m.ID] == nil {
+			return m
+		}
+	}
+	return nil
+}
+
 func (t *Tracker) fail(format string, args ...any) {
 	if len(t.failures) < maxFailures {
 		t.failures = append(t.failures, fmt.Sprintf(format, args...))

@@ -81,6 +81,15 @@ func namespaces() *syscall.SysProcAttr {
 	return attr
 }
 
+// Detached asks for new namespaces and a session of its own, for a process that
+// outlives this one.
+func Detached() *syscall.SysProcAttr {
+	attr := namespaces()
+	attr.Setsid = true
+	attr.Pdeathsig = 0
+	return attr
+}
+
 // Run executes cmd in new namespaces and waits for it. The child dies with
 // this process, whatever ends that.
 func Run(cmd *exec.Cmd) error {
