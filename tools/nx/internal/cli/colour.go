@@ -27,11 +27,15 @@ func checkColor(value string) error {
 
 // terminalOf gives out if it is a terminal on which a line can be rewritten.
 func terminalOf(out io.Writer) *os.File {
-	f, ok := out.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(f.Fd())) {
+	if os.Getenv("TERM") == "dumb" || !isTerminal(out) {
 		return nil
 	}
-	return f
+	return out.(*os.File)
+}
+
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // palette colours text, or not.

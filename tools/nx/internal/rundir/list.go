@@ -96,7 +96,7 @@ func (r *Root) Find(name string) (Info, error) {
 	}
 	known := "there is none in " + r.path
 	if len(guests) > 0 {
-		known = "there is " + names(guests)
+		known = "there is " + Names(guests)
 	}
 	return Info{}, fmt.Errorf("%w: %s; %s", ErrUnknown, name, known)
 }
@@ -118,7 +118,7 @@ func (r *Root) Select(name string) (Info, error) {
 	case len(guests) == 0:
 		return Info{}, fmt.Errorf("%w: start one with nx boot --stay", ErrNoGuest)
 	case len(guests) > 1:
-		return Info{}, fmt.Errorf("%w (%s): say which with --guest NAME", ErrSeveral, names(guests))
+		return Info{}, fmt.Errorf("%w (%s): say which with --guest NAME", ErrSeveral, Names(guests))
 	}
 	return guests[0], nil
 }
@@ -133,8 +133,8 @@ func Select(name string) (Info, error) {
 	return r.Select(name)
 }
 
-// names lists the guests' names.
-func names(guests []Info) string {
+// Names lists the guests' names.
+func Names(guests []Info) string {
 	var all []string
 	for _, g := range guests {
 		all = append(all, g.Name)
