@@ -125,6 +125,12 @@ var (
 	atTheEnd = "neuron: power off, init exited with status 0"
 )
 
+// firmwareLines is how many lines the fake's firmware prints.
+const firmwareLines = 2
+
+// goodLines is how many lines a good guest prints, each a marker: those, the first frame's and atTheEnd.
+var goodLines = len(untilHeard) + len(untilFetched) + len(untilEchoed) + len(untilDone) + 2
+
 // goodGuest does what it says, on whichever back end it is given. With
 // echo=false it has no echo service.
 func goodGuest(args []string, echo bool) int {
