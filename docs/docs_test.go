@@ -78,7 +78,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-var fence = regexp.MustCompile("(?ms)^```[a-z]*\n(.*?)^```$")
+var fence = regexp.MustCompile("(?ms)^```[^`\n]*\n(.*?)^```$")
 
 // prose is a text without its code blocks.
 func prose(text string) string { return fence.ReplaceAllString(text, "") }
