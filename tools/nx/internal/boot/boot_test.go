@@ -74,6 +74,7 @@ func TestCheck(t *testing.T) {
 		func(o *Options) { o.Memory = -128 },
 		func(o *Options) { o.SMP = 0 },
 		func(o *Options) { o.SMP = 9 },
+		func(o *Options) { o.Devices = []string{"virtio-rng-device", ""} },
 	} {
 		o := good
 		spoil(&o)

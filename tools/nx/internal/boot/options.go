@@ -48,6 +48,7 @@ type Options struct {
 	Profile string
 	Icount  bool
 	Append  []string // more words for the kernel command line
+	Devices []string // more devices, as QEMU's -device takes them
 	Stay    bool
 	Timeout time.Duration
 	Memory  int  // MiB; 0 leaves what the device tree says
@@ -78,6 +79,9 @@ func (o *Options) Check() error {
 	}
 	if o.Timeout <= 0 {
 		return fmt.Errorf("%w: --timeout must be positive", ErrOptions)
+	}
+	if slices.Contains(o.Devices, "") {
+		return fmt.Errorf("%w: --device names no device; give what QEMU's -device takes, with the slot as bus=", ErrOptions)
 	}
 	if o.Icount && o.Profile != machine.Deterministic {
 		return fmt.Errorf("%w: --icount needs --profile %s", ErrOptions, machine.Deterministic)

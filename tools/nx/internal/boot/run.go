@@ -123,7 +123,7 @@ func (r *run) warn(err error) {
 func (r *run) boot(ctx context.Context, qemu string) error {
 	m, err := machine.Start(ctx, machine.Config{
 		QEMU: qemu, Kernel: r.opts.Kernel, Archive: r.opts.Archive, DTB: r.opts.DTB,
-		Append: r.opts.commandLine(), NIC: r.backend.nic, Control: r.control.guest,
+		Append: r.opts.commandLine(), NIC: r.backend.nic, Control: r.control.guest, Devices: r.opts.Devices,
 		Deterministic: r.opts.Profile == machine.Deterministic,
 		Icount:        r.opts.Icount,
 		MemoryMiB:     r.opts.Memory,

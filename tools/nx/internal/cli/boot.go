@@ -86,6 +86,7 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.Contract, "contract", "tests/contract/markers.json", "marker contract")
 	fs.StringVar(&f.QEMU, "qemu", qemu, "QEMU to execute ($NEXUS_QEMU)")
 	fs.StringArrayVar(&f.Append, "append", nil, "more words for the kernel command line")
+	fs.StringArrayVar(&f.Devices, "device", nil, "plug in one more `DEVICE`, as QEMU's -device takes it, e.g. virtio-rng-device,bus=virtio-mmio-bus.3")
 	fs.StringVar(&f.PCAP, "pcap", "", "write what crossed the wire to this file")
 	fs.StringVar(&f.record, "record", "", "write the report, for nx prove, to this file")
 	fs.BoolVar(&f.json, "json", false, "print the report as JSON instead of the console")

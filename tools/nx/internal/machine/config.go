@@ -56,6 +56,7 @@ type Config struct {
 	Append  string // kernel command line
 	NIC     NIC
 	Control *os.File // guest's end of the control port, a connected stream socket; nil is no port
+	Devices []string // more devices, each as QEMU's -device takes it
 	Stdin   *os.File // what is typed on the console; nil is nothing
 
 	Deterministic bool          // fixed random seed and a clock that starts at Epoch
@@ -97,6 +98,9 @@ func (c Config) Args() ([]string, error) {
 	}
 	args = append(args, c.nicArgs()...)
 	args = append(args, c.controlArgs()...)
+	for _, device := range c.Devices {
+		args = append(args, "-device", device)
+	}
 	if c.Deterministic {
 		args = append(args, "-seed", "1", "-rtc", "base="+Epoch+",clock=vm")
 	}

@@ -50,6 +50,9 @@ func TestArgs(t *testing.T) {
 		"deterministic": {with(func(c *Config) { c.Deterministic, c.Icount, c.MemoryMiB = true, true, 64 }),
 			"-M virt -smp 1 -m 64M -global virtio-mmio.force-legacy=false -kernel k " +
 				"-seed 1 -rtc base=2026-01-01T00:00:00,clock=vm -icount shift=0,sleep=off" + end},
+		"more devices": {with(func(c *Config) { c.Devices = []string{"virtio-rng-device,bus=virtio-mmio-bus.3", "b"} }),
+			"-M virt -smp 1 -m 128M -global virtio-mmio.force-legacy=false -kernel k " +
+				"-device virtio-rng-device,bus=virtio-mmio-bus.3 -device b" + end},
 		"a comma in a name": {with(func(c *Config) { c.NIC.TAP = "t,script=/bin/sh" }),
 			"-M virt -smp 1 -m 128M -global virtio-mmio.force-legacy=false -kernel k " +
 				"-netdev tap,id=n0,script=no,ifname=t,,script=/bin/sh " +
@@ -227,6 +230,8 @@ func TestExplain(t *testing.T) {
 		`qemu-system-riscv64: Unable to find the RISC-V BIOS "opensbi-riscv64-generic-fw_dynamic.bin"`: "apt-get install opensbi",
 		`qemu-system-riscv64: could not configure /dev/net/tun (tap0): Operation not permitted`:        "--nic wire",
 		`qemu-system-riscv64: -netdev stream,id=n0: Invalid parameter 'addr.type'`:                     "too old",
+		`qemu-system-riscv64: -device nonsense: 'nonsense' is not a valid device model name`:           "--device",
+		`qemu-system-riscv64: -device virtio-rng-device: Bus 'virtio-mmio-bus.1' is full`:              "name another",
 		`qemu-system-riscv64: could not load kernel 'k'`:                                               "make build",
 	} {
 		if got := Explain(stderr); !strings.Contains(got, want) {
