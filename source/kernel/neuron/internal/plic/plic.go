@@ -37,11 +37,12 @@ func enableWord(source int) uintptr {
 	return controller.base + enable + enableStride*controller.context + uintptr(source/sourcesPerWord)*4
 }
 
-// Unmask lets source interrupt.
+// Unmask lets source interrupt, also if it is pending already. The priority comes last: QEMU 7.2 looks for what is pending when
+// a priority is written, not when a source is enabled.
 func Unmask(source int) {
-	arch.Store32(controller.base+priority+uintptr(source)*4, 1)
 	w := enableWord(source)
 	arch.Store32(w, arch.Load32(w)|1<<(source%sourcesPerWord))
+	arch.Store32(controller.base+priority+uintptr(source)*4, 1)
 }
 
 // Mask keeps source from interrupting.
