@@ -2,6 +2,7 @@ package boot
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -9,6 +10,7 @@ import (
 	"nexus/tools/nx/internal/hostpeer"
 	"nexus/tools/nx/internal/machine"
 	"nexus/tools/nx/internal/tap"
+	"nexus/tools/nx/internal/usernet"
 	"nexus/tools/nx/internal/wire"
 
 	"nexus/tools/nx/internal/frame"
@@ -24,15 +26,20 @@ type backend struct {
 	err   error // how the link's reader ended; valid after shut
 }
 
-// link is what both kinds of link offer.
+// link is what every kind of link offers.
 type link interface {
 	hostpeer.Link
 	Run() error
 	Close() error
 }
 
-// openBackend opens the back end of kind NICTap, NICWire or NICNone. For a TAP the
-// process must be in the TAP's network namespace.
+// loopback is where QEMU's user network finds what the guest looks for at
+// 10.0.2.2.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// openBackend opens the back end of kind NICTap, NICWire, NICUser or NICNone. For a TAP
+// the process must be in the TAP's network namespace, and for a user network in one
+// where the host's ports of 127.0.0.1 are free.
 func openBackend(kind string, o *Options, rec *capture.Recorder) (*backend, error) {
 	b := new(backend)
 	var l link
@@ -47,6 +54,15 @@ func openBackend(kind string, o *Options, rec *capture.Recorder) (*backend, erro
 		}
 		b.nic.TAP = tap.Name()
 		l, sockets = t, tap.Sockets{}
+		b.start(l)
+	case NICUser:
+		guest, u, err := usernet.New(rec.Record)
+		if err != nil {
+			return nil, err
+		}
+		b.nic.File, b.guest = guest, guest
+		b.nic.Forward = netip.AddrPortFrom(loopback, hostpeer.ForwardPort)
+		l, sockets = u, tap.Sockets{Address: loopback}
 		b.start(l)
 	default:
 		guest, w, err := wire.New(rec.Record)
@@ -68,7 +84,8 @@ func openBackend(kind string, o *Options, rec *capture.Recorder) (*backend, erro
 	peer, err := hostpeer.Start(hostpeer.Config{
 		Link: l, Sockets: sockets,
 		AskBack: true,
-		DHCP:    o.Net == NetDHCP && !o.NoLease,
+		Forward: b.nic.Forward,
+		DHCP:    o.Net == NetDHCP && !o.NoLease && kind != NICUser,
 		Noise:   o.Noise,
 	})
 	if err != nil {

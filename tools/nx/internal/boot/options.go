@@ -22,6 +22,7 @@ const (
 	NICAuto = "auto" // TAP where it can be had, else the wire
 	NICTap  = "tap"
 	NICWire = "wire"
+	NICUser = "user" // QEMU's own user network
 	NICNone = "none"
 )
 
@@ -29,7 +30,7 @@ const (
 const (
 	NetStub   = "stub"   // a DHCP exchange with the server inside the guest
 	NetStatic = "static" // from the command line
-	NetDHCP   = "dhcp"   // from the host, on the wire
+	NetDHCP   = "dhcp"   // from the host, on the wire; with NICUser from QEMU
 )
 
 // Options say how to boot.
@@ -69,7 +70,7 @@ func (o *Options) Check() error {
 		name, value string
 		allowed     []string
 	}{
-		{"nic", o.NIC, []string{NICAuto, NICTap, NICWire, NICNone}},
+		{"nic", o.NIC, []string{NICAuto, NICTap, NICWire, NICUser, NICNone}},
 		{"net", o.Net, []string{NetStub, NetStatic, NetDHCP}},
 		{"profile", o.Profile, []string{machine.Deterministic, machine.Default}},
 	} {
@@ -82,6 +83,10 @@ func (o *Options) Check() error {
 	}
 	if slices.Contains(o.Devices, "") {
 		return fmt.Errorf("%w: --device names no device; give what QEMU's -device takes, with the slot as bus=", ErrOptions)
+	}
+	if o.NIC == NICUser && (o.NoLease || o.Noise) {
+		return fmt.Errorf("%w: with --nic %s QEMU is the host, which leases always and sends no noise: leave out --no-lease and --noise, or use --nic %s",
+			ErrOptions, NICUser, NICWire)
 	}
 	if o.Icount && o.Profile != machine.Deterministic {
 		return fmt.Errorf("%w: --icount needs --profile %s", ErrOptions, machine.Deterministic)

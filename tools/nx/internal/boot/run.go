@@ -56,7 +56,7 @@ type run struct {
 	report  Report
 }
 
-// Run boots once. nic is NICTap, NICWire or NICNone, and why says for what
+// Run boots once. nic is NICTap, NICWire, NICUser or NICNone, and why says for what
 // reason. An error means that nothing was booted; all else is in the report.
 func Run(ctx context.Context, o Options, nic, why string, w Watcher) (*Report, error) {
 	if err := o.Check(); err != nil {

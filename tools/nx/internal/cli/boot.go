@@ -28,7 +28,7 @@ type bootFlags struct {
 	detach  bool
 	keep    bool   // with detach: a guest whose boot is not proven too
 	forget  bool   // leave nothing in the run directory
-	here    bool   // use the TAP of this process's network namespace
+	here    bool   // use this process's network namespace
 	why     string // the back end was chosen for, in the process that chose it
 	show    *console
 	waiter  int // descriptor on which the process that detached waits; 0 is none
@@ -44,7 +44,8 @@ exec of QEMU, and judge the boot by the marker contract: every marker in order,
 in time, with its evidence in the capture of the wire.
 
 The network card is on a TAP in a private network namespace where /dev/net/tun
-can be opened, else on a socket to a host played by nx; --nic chooses.
+can be opened, else on a socket to a host played by nx; --nic chooses. With --nic
+user it is on QEMU's own user network, whose DHCP server and host are QEMU's.
 
 Guests run side by side, each by its name: nx ps lists them, nx stop ends them,
 nx logs shows what they said, also after their end. They are known in the run
@@ -52,6 +53,7 @@ directory: $NEXUS_RUN, else nexus in $XDG_RUNTIME_DIR, else /tmp/nexus-UID.
 ` + exitHelp,
 		Example: `  nx boot
   nx boot --nic wire --net dhcp --pcap boot.pcap
+  nx boot --nic user --net dhcp
   nx boot --detach --name web && nx logs web && nx stop web
   nx boot --profile deterministic --icount --json`,
 		Args: cobra.NoArgs,
@@ -67,7 +69,7 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	if qemu == "" {
 		qemu = "qemu-system-riscv64"
 	}
-	fs.StringVar(&f.NIC, "nic", boot.NICAuto, "network card's back end: auto, tap, wire or none")
+	fs.StringVar(&f.NIC, "nic", boot.NICAuto, "network card's back end: auto, tap, wire, user or none")
 	fs.StringVar(&f.Net, "net", boot.NetStub, "how virt0 gets its address: stub, static or dhcp")
 	fs.StringVar(&f.Profile, "profile", machine.Deterministic, "deterministic or default")
 	fs.BoolVar(&f.Icount, "icount", false, "count instructions: guest time is what the guest executed")
@@ -94,7 +96,7 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.Legacy, "legacy-nic", false, "offer a version 1 card, which Nexus must refuse")
 	fs.BoolVar(&f.NoLease, "no-lease", false, "with --net dhcp: leave DHCP to another server on the TAP, or to none")
 	fs.BoolVar(&f.Noise, "noise", false, "the host also sends garbage frames, the same in every boot")
-	fs.BoolVar(&f.here, "here", false, "with --nic tap: use the TAP of this network namespace, e.g. in nx tap")
+	fs.BoolVar(&f.here, "here", false, "with --nic tap or user: use this network namespace, e.g. in nx tap")
 	fs.StringVar(&f.why, "nic-why", "", "")
 	fs.IntVar(&f.waiter, "waiter", 0, "")
 	_ = fs.MarkHidden("nic-why") // the flags exist
@@ -118,20 +120,18 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 			return err
 		}
 		again := append(os.Args[1:], "--nic", nic, "--nic-why", why)
-		if nic == boot.NICTap {
+		if ownNamespace(nic) {
 			again = append(again, "--here")
 		}
 		if f.detach {
-			return detach(cmd.Context(), s, nic == boot.NICTap, again)
+			return detach(cmd.Context(), s, ownNamespace(nic), again)
 		}
-		if nic == boot.NICTap {
+		if ownNamespace(nic) {
 			return inNamespace(cmd.Context(), s, again...)
 		}
 	}
-	if nic == boot.NICTap {
-		if err := tap.Setup(tap.Name()); err != nil {
-			return err
-		}
+	if err := prepareNamespace(nic); err != nil {
+		return err
 	}
 	return f.boot(cmd.Context(), s, nic, why)
 }
@@ -141,11 +141,11 @@ func (f *bootFlags) check(cmd *cobra.Command) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
-	if f.here && f.NIC != boot.NICTap {
-		return fmt.Errorf("--here is for --nic %s", boot.NICTap)
+	if f.here && !ownNamespace(f.NIC) {
+		return fmt.Errorf("--here is for --nic %s and %s", boot.NICTap, boot.NICUser)
 	}
 	if f.detach && f.here && f.waiter == 0 {
-		return errors.New("--detach is not for --here: the TAP ends with its namespace")
+		return errors.New("--detach is not for --here: the network ends with its namespace")
 	}
 	if f.keep && !f.detach {
 		return errors.New("--keep is for --detach")
@@ -167,6 +167,11 @@ func choose(nic string) (chosen, why string, err error) {
 	case boot.NICTap:
 		if err := tap.Usable(); err != nil {
 			return "", "", fmt.Errorf("no TAP: %w; run as root or with access to /dev/net/tun, or use --nic wire", err)
+		}
+		return nic, "as asked", nil
+	case boot.NICUser:
+		if err := tap.Permitted(); err != nil {
+			return "", "", fmt.Errorf("no user network: %w; %s, or use --nic wire", err, tap.Advice)
 		}
 		return nic, "as asked", nil
 	case boot.NICAuto:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nexus/tools/nx/internal/boot"
 	"nexus/tools/nx/internal/hostpeer"
 	"nexus/tools/nx/internal/rundir"
 	"nexus/tools/nx/internal/tap"
@@ -44,6 +45,21 @@ func inNamespace(ctx context.Context, s streams, args ...string) error {
 // may be known as root: the run directory stays the same.
 func sameRunDirectory() []string {
 	return append(os.Environ(), rundir.Environment+"="+rundir.Default())
+}
+
+// ownNamespace tells whether a back end wants a network namespace of its own.
+func ownNamespace(nic string) bool { return nic == boot.NICTap || nic == boot.NICUser }
+
+// prepareNamespace makes in this process's network namespace what the back end
+// needs.
+func prepareNamespace(nic string) error {
+	switch nic {
+	case boot.NICTap:
+		return tap.Setup(tap.Name())
+	case boot.NICUser:
+		return tap.Loopback()
+	}
+	return nil
 }
 
 func newTap(s streams) *cobra.Command {

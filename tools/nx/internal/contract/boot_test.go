@@ -327,6 +327,39 @@ func TestDHCPOnTheWire(t *testing.T) {
 	}
 }
 
+// On QEMU's user network the host asks neither ARP nor ping; everywhere else a
+// boot without them stays unproven, and there nobody may claim them.
+func TestUserNetwork(t *testing.T) {
+	user := func(nic string) *boot {
+		b := good()
+		b.mode["nic"] = nic
+		b.asked = map[string]bool{"udp": true}
+		b.lines = slices.Delete(b.lines, b.line("netstackd: recv"), b.line("netstackd: recv")+1)
+		b.without(func(f *capture.Frame) bool {
+			return !f.FromGuest() && (f.Kind == frame.ARPRequestKind || f.Kind == frame.PingKind)
+		})
+		return b
+	}
+	if v := user("user").judge(t); !v.Proven || v.Evident != 15 {
+		t.Errorf("proven %v with %d evident: %q", v.Proven, v.Evident, v.Failures)
+	}
+	for _, nic := range []string{"tap", "wire", "none"} {
+		if v := user(nic).judge(t); v.Proven || !slices.Contains(v.Missing, "arp-who-has") ||
+			!strings.Contains(strings.Join(v.Failures, " "), "the host's own ping answered") {
+			t.Errorf("%s: proven %v: %q", nic, v.Proven, v.Failures)
+		}
+	}
+	deaf := user("user")
+	deaf.asked["udp"] = false
+	claims := user("user")
+	claims.say(189*ms, "netstackd: recv arp who-has")
+	for name, b := range map[string]*boot{"deaf": deaf, "claims ARP": claims} {
+		if b.judge(t).Proven {
+			t.Errorf("%s: proven", name)
+		}
+	}
+}
+
 func TestStayingBoot(t *testing.T) {
 	b := good()
 	b.mode["stay"] = "yes"

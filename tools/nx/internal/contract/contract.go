@@ -66,8 +66,11 @@ type Rule struct {
 }
 
 // Evidence is one thing outside the console that must be so. Exactly one of
-// its fields is set, Earlier aside.
+// its fields is set, When and Earlier aside.
 type Evidence struct {
+	// When limits the evidence to boots of these kinds, as Marker.When does: where
+	// it cannot be had.
+	When map[string][]string `json:"when,omitempty"`
 	// Earlier says that the line tells of something past: what the host sent
 	// of the evidence must have left before the line was printed. (The guest's
 	// own frames may be seen a little later than its console.)
@@ -250,9 +253,9 @@ func (e *Evidence) check(groups []string) error {
 	return nil
 }
 
-// holds tells whether m belongs to a boot of this mode.
-func (m *Marker) holds(mode Mode) bool {
-	for name, values := range m.When {
+// is tells whether mode is of the kinds that when names.
+func (mode Mode) is(when map[string][]string) bool {
+	for name, values := range when {
 		if !slices.Contains(values, mode[name]) {
 			return false
 		}

@@ -85,6 +85,9 @@ func (t *Tracker) Judge(out Outside) Verdict {
 		proof := MarkerProof{ID: m.ID, Owner: m.Owner, Line: hit.Line.Text, Number: hit.Number, At: hit.Line.At, Unproven: m.Unproven}
 		all := true
 		for i := range m.Evidence {
+			if !t.mode.is(m.Evidence[i].When) {
+				continue
+			}
 			f := m.Evidence[i].find(hit, &out)
 			proof.Evidence = append(proof.Evidence, f)
 			if !f.Found {
@@ -92,7 +95,7 @@ func (t *Tracker) Judge(out Outside) Verdict {
 				v.Failures = append(v.Failures, fmt.Sprintf("marker %s has no evidence: %s", m.ID, f.What))
 			}
 		}
-		if all && len(m.Evidence) > 0 {
+		if all && len(proof.Evidence) > 0 {
 			v.Evident++
 		}
 		v.Markers = append(v.Markers, proof)

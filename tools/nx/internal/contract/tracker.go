@@ -23,6 +23,7 @@ type Hit struct {
 // repetition, time, forbidden lines. It never judges evidence.
 type Tracker struct {
 	contract  *Contract
+	mode      Mode
 	expected  []*Marker // those of this mode, in order
 	hits      map[string]*Hit
 	failures  []string
@@ -35,9 +36,9 @@ const maxFailures = 100
 
 // Track starts to follow a boot of the given mode.
 func (c *Contract) Track(mode Mode) *Tracker {
-	t := &Tracker{contract: c, hits: map[string]*Hit{}}
+	t := &Tracker{contract: c, mode: mode, hits: map[string]*Hit{}}
 	for i := range c.Markers {
-		if c.Markers[i].holds(mode) {
+		if mode.is(c.Markers[i].When) {
 			t.expected = append(t.expected, &c.Markers[i])
 		}
 	}

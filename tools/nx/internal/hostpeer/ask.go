@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"nexus/tools/nx/internal/frame"
@@ -32,15 +33,16 @@ var (
 	errWrong  = errors.New("wrong answer")
 )
 
-// askAll asks every question once, in order, each bounded by Tries * Retry.
+// askAll asks every question that can be asked once, in order, each bounded by
+// Tries * Retry.
 func (p *Peer) askAll(ctx context.Context) []Outcome {
-	questions := []struct {
+	type question struct {
 		name string
 		ask  func(context.Context) (tries int, err error)
-	}{
-		{AskARP, p.askARP},
-		{AskPing, p.askPing},
-		{AskUDP, p.askUDP},
+	}
+	questions := []question{{AskARP, p.askARP}, {AskPing, p.askPing}, {AskUDP, p.askUDP}}
+	if p.cfg.Forward.IsValid() {
+		questions = []question{{AskUDP, p.askUDP}}
 	}
 	var outcomes []Outcome
 	for _, q := range questions {
@@ -118,7 +120,10 @@ func (p *Peer) askUDP(ctx context.Context) (int, error) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
-	guest := &net.UDPAddr{IP: frame.Guest.IP.AsSlice(), Port: EchoPort}
+	guest := net.UDPAddrFromAddrPort(netip.AddrPortFrom(frame.Guest.IP, EchoPort))
+	if p.cfg.Forward.IsValid() {
+		guest = net.UDPAddrFromAddrPort(p.cfg.Forward)
+	}
 	payload := pattern(11, 64)
 	buf := make([]byte, 2048)
 	for try := 1; try <= p.cfg.Tries; try++ {

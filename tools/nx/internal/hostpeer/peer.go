@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	EchoPort = 7
 	HTTPPort = 8080
 	askPort  = 40007
+	// ForwardPort is where a user network passes datagrams on to the guest's
+	// EchoPort.
+	ForwardPort = 40008
 )
 
 // Hello is the body of http://10.0.2.2:8080/hello.
@@ -50,7 +54,13 @@ type Sockets interface {
 type Config struct {
 	Link    Link
 	Sockets Sockets
-	AskBack bool
+	// Ports other than EchoPort and HTTPPort; 0 is those.
+	UDP, TCP uint16
+	AskBack  bool
+	// Forward is where datagrams for the guest's EchoPort are passed on to it
+	// by a user network, which cannot carry ARP or a ping to it and
+	// behind which the guest itself has this address. The zero value is none.
+	Forward netip.AddrPort
 	DHCP    bool          // lease 10.0.2.15
 	Noise   bool          // send garbage too, from the guest's first frame on
 	Retry   time.Duration // until an unanswered question is asked again; 0 is 250 ms
@@ -78,11 +88,17 @@ func Start(cfg Config) (*Peer, error) {
 	if cfg.Tries == 0 {
 		cfg.Tries = 8
 	}
-	echo, err := cfg.Sockets.ListenPacket(EchoPort)
+	if cfg.UDP == 0 {
+		cfg.UDP = EchoPort
+	}
+	if cfg.TCP == 0 {
+		cfg.TCP = HTTPPort
+	}
+	echo, err := cfg.Sockets.ListenPacket(cfg.UDP)
 	if err != nil {
 		return nil, fmt.Errorf("hostpeer: %w", err)
 	}
-	web, err := cfg.Sockets.Listen(HTTPPort)
+	web, err := cfg.Sockets.Listen(cfg.TCP)
 	if err != nil {
 		echo.Close()
 		return nil, fmt.Errorf("hostpeer: %w", err)
@@ -124,7 +140,7 @@ func (p *Peer) serveEcho(ctx context.Context) {
 			// An ICMP error for an earlier answer; the socket lives on.
 			continue
 		}
-		if !asked && fromGuest(from) {
+		if !asked && p.fromGuest(from) {
 			asked = true
 			p.record(p.askAll(ctx))
 		}
@@ -133,9 +149,13 @@ func (p *Peer) serveEcho(ctx context.Context) {
 	}
 }
 
-func fromGuest(from net.Addr) bool {
+func (p *Peer) fromGuest(from net.Addr) bool {
+	guest := frame.Guest.IP
+	if p.cfg.Forward.IsValid() {
+		guest = p.cfg.Forward.Addr()
+	}
 	a, ok := from.(*net.UDPAddr)
-	return ok && a.AddrPort().Addr().Unmap() == frame.Guest.IP
+	return ok && a.AddrPort().Addr().Unmap() == guest
 }
 
 func (p *Peer) record(o []Outcome) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -40,9 +41,13 @@ const (
 
 // NIC is the host's side of the network card. The zero value is no card.
 type NIC struct {
-	TAP    string   // name of a TAP in this network namespace, or
-	File   *os.File // a connected stream socket, 4-byte length before each frame
-	Legacy bool     // offer the version 1 transport only
+	TAP  string   // name of a TAP in this network namespace, or
+	File *os.File // a connected stream socket, 4-byte length before each frame
+	// Forward, with File, makes QEMU's own user network: datagrams to this
+	// address of QEMU's network namespace go to the guest's UDP 7, and File is a
+	// connected socket of packets that gets a copy of each frame.
+	Forward netip.AddrPort
+	Legacy  bool // offer the version 1 transport only
 }
 
 func (n NIC) present() bool { return n.TAP != "" || n.File != nil }
@@ -114,13 +119,28 @@ func (c Config) nicArgs() []string {
 	if !c.NIC.present() {
 		return nil
 	}
-	netdev := "tap,id=n0,script=no,ifname=" + escape(c.NIC.TAP)
-	if c.NIC.File != nil {
-		netdev = "stream,id=n0,server=off,addr.type=fd,addr.str=" + c.descriptor(c.NIC.File)
+	args := []string{"-netdev", "tap,id=n0,script=no,ifname=" + escape(c.NIC.TAP)}
+	switch {
+	case c.NIC.Forward.IsValid():
+		args = c.userNetwork()
+	case c.NIC.File != nil:
+		args = []string{"-netdev", "stream,id=n0,server=off,addr.type=fd,addr.str=" + c.descriptor(c.NIC.File)}
 	}
+	return append(args, "-device", "virtio-net-device,netdev=n0,bus="+nicSlot+",mac="+frame.Guest.MAC.String())
+}
+
+// userNetwork is a hub of three ports: the card's, the user network's and the
+// copy's. A hub serves its newest port first, so the copy has a frame before
+// the card does.
+func (c Config) userNetwork() []string {
+	n := c.NIC
 	return []string{
-		"-netdev", netdev,
-		"-device", "virtio-net-device,netdev=n0,bus=" + nicSlot + ",mac=" + frame.Guest.MAC.String(),
+		"-netdev", fmt.Sprintf("user,id=u0,net=%v,host=%v,dhcpstart=%v,dns=%v,ipv6=off,hostfwd=udp:%v:%d-%v:7",
+			frame.Subnet, frame.Host.IP, frame.Guest.IP, frame.DNS, n.Forward.Addr(), n.Forward.Port(), frame.Guest.IP),
+		"-netdev", "hubport,id=h0,hubid=0,netdev=u0",
+		"-netdev", "hubport,id=n0,hubid=0",
+		"-netdev", "dgram,id=s0,local.type=fd,local.str=" + c.descriptor(n.File),
+		"-netdev", "hubport,id=h1,hubid=0,netdev=s0",
 	}
 }
 

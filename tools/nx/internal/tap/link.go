@@ -2,7 +2,6 @@ package tap
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/frame"
 )
 
@@ -22,14 +22,10 @@ type Link struct {
 	index  int
 	file   *os.File
 	raw    fdCaller
-	record Record
+	record capture.Record
 	closed atomic.Bool
 	frame.Watchers
 }
-
-// Record is given each frame that crosses the TAP, either way, at the time the
-// kernel saw it. It must not keep the frame.
-type Record func(at time.Time, frame []byte)
 
 // fdCaller is what of syscall.RawConn a Link needs.
 type fdCaller interface {
@@ -38,7 +34,7 @@ type fdCaller interface {
 }
 
 // Open opens interface name of the current network namespace.
-func Open(name string, record Record) (*Link, error) {
+func Open(name string, record capture.Record) (*Link, error) {
 	iface, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("tap: %w", err)
@@ -92,29 +88,12 @@ func (l *Link) Run() error {
 		if err != nil {
 			return fmt.Errorf("tap: read: %w", err)
 		}
-		l.record(stamp(oob[:oobn]), buf[:n])
+		l.record(capture.KernelTime(oob[:oobn]), buf[:n])
 		if ll, ok := from.(*unix.SockaddrLinklayer); ok && ll.Pkttype == unix.PACKET_OUTGOING {
 			continue
 		}
 		l.Deliver(buf[:n])
 	}
-}
-
-// stamp is the kernel's time of a received frame, or now where it gave none.
-func stamp(oob []byte) time.Time {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return time.Now()
-	}
-	for _, m := range messages {
-		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_TIMESTAMPNS || len(m.Data) < 16 {
-			continue
-		}
-		sec := binary.NativeEndian.Uint64(m.Data)
-		nsec := binary.NativeEndian.Uint64(m.Data[8:])
-		return time.Unix(int64(sec), int64(nsec))
-	}
-	return time.Now()
 }
 
 // Send puts one frame on the wire as if the host's stack had sent it.
@@ -141,17 +120,25 @@ func (l *Link) Close() error {
 	return l.file.Close()
 }
 
-// Sockets opens the kernel's sockets at the host's address.
-type Sockets struct{}
+// Sockets opens the kernel's sockets at an address of this network namespace.
+type Sockets struct {
+	Address netip.Addr // the zero Addr is the host's on the TAP
+}
 
 // ListenPacket opens a UDP socket.
-func (Sockets) ListenPacket(port uint16) (net.PacketConn, error) {
-	return net.ListenPacket("udp4", hostAddr(port))
+func (s Sockets) ListenPacket(port uint16) (net.PacketConn, error) {
+	return net.ListenPacket("udp4", s.at(port))
 }
 
-// Listen opens a TCP listener. The namespace has no other user of the port.
-func (Sockets) Listen(port uint16) (net.Listener, error) {
-	return (&net.ListenConfig{}).Listen(context.Background(), "tcp4", hostAddr(port))
+// Listen opens a TCP listener.
+func (s Sockets) Listen(port uint16) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp4", s.at(port))
 }
 
-func hostAddr(port uint16) string { return netip.AddrPortFrom(frame.Host.IP, port).String() }
+func (s Sockets) at(port uint16) string {
+	address := s.Address
+	if !address.IsValid() {
+		address = frame.Host.IP
+	}
+	return netip.AddrPortFrom(address, port).String()
+}

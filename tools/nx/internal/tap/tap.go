@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -31,84 +29,6 @@ func Name() string {
 	return DefaultName
 }
 
-// Usable tells why a TAP cannot be had here, or nil if it can.
-func Usable() error {
-	f, err := os.OpenFile(device, os.O_RDWR|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return err // names the file already
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	// Opening is not all: the namespaces must be permitted too.
-	probe := exec.Command("/proc/self/exe", probeArg)
-	probe.SysProcAttr = namespaces()
-	if out, err := probe.CombinedOutput(); err != nil {
-		return fmt.Errorf("a private network namespace with a TAP: %w %s", err, out)
-	}
-	return nil
-}
-
-// probeArg, as the only argument, makes Probe answer for the whole program.
-const probeArg = "tap-probe"
-
-// Probe must be called first by the main function of a program that uses
-// Usable: in the probing child it tries to make a TAP and ends the process.
-func Probe() {
-	if len(os.Args) != 2 || os.Args[1] != probeArg {
-		return
-	}
-	if err := Setup("tapprobe"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// namespaces asks for a network namespace and, where the caller is not root, a
-// user namespace in which it is.
-func namespaces() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET,
-		Pdeathsig:  syscall.SIGKILL,
-	}
-	if os.Geteuid() == 0 {
-		return attr
-	}
-	attr.Cloneflags |= syscall.CLONE_NEWUSER
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	return attr
-}
-
-// Detached asks for new namespaces and a session of its own, for a process that
-// outlives this one.
-func Detached() *syscall.SysProcAttr {
-	attr := namespaces()
-	attr.Setsid = true
-	attr.Pdeathsig = 0
-	return attr
-}
-
-// Run executes cmd in new namespaces and waits for it. The child dies with
-// this process, whatever ends that.
-func Run(cmd *exec.Cmd) error {
-	// The parent-death signal is tied to the thread that forks.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = namespaces()
-	return cmd.Run()
-}
-
-// RunHere executes cmd in the namespaces of this process and waits for it. The
-// child dies with this process.
-func RunHere(cmd *exec.Cmd) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return cmd.Run()
-}
-
 // Setup makes the TAP name in the current network namespace, gives it the
 // host's address and brings it and lo up. The TAP stays (it is persistent), as
 // long as the namespace does.
@@ -127,6 +47,19 @@ func Setup(name string) error {
 	if err := configure(s, name); err != nil {
 		return fmt.Errorf("tap: configure %s: %w", name, err)
 	}
+	if err := up(s, "lo"); err != nil {
+		return fmt.Errorf("tap: lo up: %w", err)
+	}
+	return nil
+}
+
+// Loopback brings lo of the current network namespace up.
+func Loopback() error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("tap: %w", err)
+	}
+	defer unix.Close(s)
 	if err := up(s, "lo"); err != nil {
 		return fmt.Errorf("tap: lo up: %w", err)
 	}

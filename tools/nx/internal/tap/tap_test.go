@@ -146,15 +146,6 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-func TestStampWithoutOne(t *testing.T) {
-	before := time.Now()
-	for _, oob := range [][]byte{nil, {1, 2, 3}} {
-		if at := stamp(oob); at.Before(before) {
-			t.Errorf("%v: %v", oob, at)
-		}
-	}
-}
-
 func TestName(t *testing.T) {
 	t.Setenv("TAP_IF", "")
 	if n := Name(); n != DefaultName {

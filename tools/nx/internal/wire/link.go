@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/frame"
 )
 
@@ -34,7 +35,7 @@ var ErrFraming = errors.New("wire: invalid frame length")
 // 4-byte big-endian length before each frame.
 type Link struct {
 	conn   net.Conn
-	record Record
+	record capture.Record
 
 	sending sync.Mutex
 	out     []byte
@@ -45,13 +46,9 @@ type Link struct {
 	received, sent, dropped atomic.Uint64
 }
 
-// Record is given each frame that crosses the wire, at the time the host sent
-// or got it. It must not keep the frame.
-type Record func(at time.Time, frame []byte)
-
 // New makes a connected pair: the file to give to QEMU, to be closed once QEMU
 // was started, and this end of it.
-func New(record Record) (guest *os.File, link *Link, err error) {
+func New(record capture.Record) (guest *os.File, link *Link, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("wire: socketpair: %w", err)
@@ -68,7 +65,7 @@ func New(record Record) (guest *os.File, link *Link, err error) {
 }
 
 // NewLink is a link over a stream that is connected already.
-func NewLink(conn net.Conn, record Record) *Link {
+func NewLink(conn net.Conn, record capture.Record) *Link {
 	return &Link{conn: conn, record: record}
 }
 
