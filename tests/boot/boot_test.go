@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,6 +30,10 @@ const bound = 40 * time.Second
 // tapError says why there is no TAP here; nil where there is one.
 var tapError error
 
+// userError says why there is no private network namespace here; nil where
+// there is one.
+var userError error
+
 func TestMain(m *testing.M) {
 	if err := os.Chdir(top); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,6 +47,12 @@ func TestMain(m *testing.M) {
 	if out, err := exec.Command(nx, "tap", "--", "true").CombinedOutput(); err != nil {
 		tapError = fmt.Errorf("%s", bytes.TrimSpace(out))
 	}
+	private := exec.Command("/bin/true")
+	private.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if os.Geteuid() != 0 {
+		private.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+	}
+	userError = private.Run()
 	os.Exit(m.Run())
 }
 

@@ -1,8 +1,10 @@
 package boot
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -20,6 +22,27 @@ func TestProven(t *testing.T) {
 				boot(t, nil, append(strings.Fields(args), "--nic", nic)...).proven(t)
 			})
 		}
+	}
+}
+
+// QEMU's own user network: a DHCP server, an ARP and a host that nobody here wrote.
+func TestUserNetwork(t *testing.T) {
+	if userError != nil {
+		t.Skipf("needs a private network namespace: %v", userError)
+	}
+	for _, net := range []string{"stub", "static", "dhcp"} {
+		t.Run(net, func(t *testing.T) {
+			pcap := filepath.Join(t.TempDir(), "boot.pcap")
+			boot(t, nil, "--nic", "user", "--net", net, "--pcap", pcap).proven(t)
+			data, err := os.ReadFile(pcap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// libslirp's MAC says who spoke for the host.
+			if qemu := []byte{0x52, 0x55, 10, 0, 2, 2}; !bytes.Contains(data, qemu) {
+				t.Errorf("no frame of %x in the capture", qemu)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,13 @@ func TestArgs(t *testing.T) {
 			"-M virt -smp 1 -m 128M -global virtio-mmio.force-legacy=false -kernel k " +
 				"-netdev stream,id=n0,server=off,addr.type=fd,addr.str=3 " +
 				"-device virtio-net-device,netdev=n0,bus=virtio-mmio-bus.1,mac=02:00:00:00:00:01 " + control("4") + end},
+		"user network": {with(func(c *Config) {
+			c.NIC = NIC{File: os.Stdin, Forward: netip.MustParseAddrPort("127.0.0.1:9")}
+		}), "-M virt -smp 1 -m 128M -global virtio-mmio.force-legacy=false -kernel k " +
+			"-netdev user,id=u0,net=10.0.2.0/24,host=10.0.2.2,dhcpstart=10.0.2.15,dns=10.0.2.3,ipv6=off,hostfwd=udp:127.0.0.1:9-10.0.2.15:7 " +
+			"-netdev hubport,id=h0,hubid=0,netdev=u0 -netdev hubport,id=n0,hubid=0 " +
+			"-netdev dgram,id=s0,local.type=fd,local.str=3 -netdev hubport,id=h1,hubid=0,netdev=s0 " +
+			"-device virtio-net-device,netdev=n0,bus=virtio-mmio-bus.1,mac=02:00:00:00:00:01" + end},
 		"deterministic": {with(func(c *Config) { c.Deterministic, c.Icount, c.MemoryMiB = true, true, 64 }),
 			"-M virt -smp 1 -m 64M -global virtio-mmio.force-legacy=false -kernel k " +
 				"-seed 1 -rtc base=2026-01-01T00:00:00,clock=vm -icount shift=0,sleep=off" + end},

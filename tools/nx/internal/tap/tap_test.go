@@ -141,6 +141,14 @@ func TestSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
+	elsewhere, err := Sockets{netip.AddrFrom4([4]byte{127, 0, 0, 1})}.Listen(8080)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer elsewhere.Close()
+	if got := elsewhere.Addr().String(); got != "127.0.0.1:8080" {
+		t.Errorf("elsewhere: %s", got)
+	}
 	if l.Addr().String() != "10.0.2.2:8080" || p.LocalAddr().String() != "10.0.2.2:7" {
 		t.Errorf("listening on %v and %v", l.Addr(), p.LocalAddr())
 	}
