@@ -52,6 +52,25 @@ func SetPackets(reply netcapnp.Reply, packets []Packet, dropped uint64) error {
 	return nil
 }
 
+// packetsOf reads the packets of a packets reply.
+func packetsOf(reply netcapnp.Reply) (packets []Packet, err error) {
+	list, err := reply.Packets().List()
+	if err != nil {
+		return nil, err
+	}
+	if list.Len() > PacketsRoom/packetSize {
+		return nil, Refused(syscall.EBADMSG, "captureRead: the server sent more packets than a message has room for")
+	}
+	for i := range list.Len() {
+		one, err := packetOf(list.At(i))
+		if err != nil {
+			return nil, err
+		}
+		packets = append(packets, one)
+	}
+	return packets, nil
+}
+
 // packetOf reads a packet from its message form.
 func packetOf(from netcapnp.Packet) (p Packet, err error) {
 	if p.Interface, err = from.Interface(); err != nil {
@@ -93,21 +112,8 @@ func (c *Client) CaptureRead(handle uint64, timeout time.Duration) (packets []Pa
 		return nil
 	}, netcapnp.Reply_Which_packets, func(r netcapnp.Reply, _ *channel.Reply) error {
 		dropped = r.Packets().Dropped()
-		list, err := r.Packets().List()
-		if err != nil {
-			return err
-		}
-		if list.Len() > PacketsRoom/packetSize {
-			return Refused(syscall.EBADMSG, "captureRead: the server sent more packets than a message has room for")
-		}
-		for i := range list.Len() {
-			one, err := packetOf(list.At(i))
-			if err != nil {
-				return err
-			}
-			packets = append(packets, one)
-		}
-		return nil
+		packets, err = packetsOf(r)
+		return err
 	})
 	return packets, dropped, err
 }

@@ -38,7 +38,8 @@ each IP packet is seen once, as it is sent; TCP and UDP checksums are not comput
 stops at the first packet of an interface with another link type.
 
 It ends with Ctrl-C, after -n packets or --duration, or when nobody reads its output any more, and says on stderr how many packets
-there were. When the file is not read as fast as packets pass, the guest drops those that find no room, and they are counted.`
+there were. When the file is not read as fast as packets pass, the guest drops those that find no room, and they are counted; a
+small -s keeps up with more.`
 
 // command is what the flags say.
 type command struct {
