@@ -38,44 +38,6 @@ func TestQEMUTestScript(t *testing.T) {
 	}
 }
 
-func TestSetupTAPScript(t *testing.T) {
-	if tapError != nil {
-		t.Skipf("needs a TAP: %v", tapError)
-	}
-	status, out := script(t, exec.Command("tools/net/setup-tap.sh", "bash", "-c",
-		`PATH=$PATH:/usr/sbin; ip -br addr show dev "$TAP_IF"; curl -s http://10.0.2.2:8080/hello; exit 7`))
-	if status != 7 || !strings.Contains(out, "10.0.2.2/24") || !strings.Contains(out, "hello from the host\n") {
-		t.Errorf("status %d:\n%s", status, out)
-	}
-	other := exec.Command("tools/net/setup-tap.sh", "bash", "-c", `PATH=$PATH:/usr/sbin; ip -br addr show dev tap9`)
-	other.Env = append(os.Environ(), "TAP_IF=tap9")
-	if status, out := script(t, other); status != 0 || !strings.Contains(out, "10.0.2.2/24") {
-		t.Errorf("TAP_IF: status %d:\n%s", status, out)
-	}
-}
-
-func TestEchoHostScript(t *testing.T) {
-	if tapError != nil {
-		t.Skipf("needs a TAP: %v", tapError)
-	}
-	status, out := script(t, exec.Command(nx, "tap", "--", "bash", "-c", `
-		tools/net/echo-host.sh &
-		curl -s --retry 100 --retry-connrefused --retry-delay 0 --retry-max-time 20 http://10.0.2.2:8080/hello
-		exec 3<>/dev/udp/10.0.2.2/7
-		echo "and by datagram" >&3
-		timeout 10 head -n 1 <&3
-		kill %1
-		wait %1
-		echo "status $?"`))
-	if want := "hello from the host\nand by datagram\nstatus 0\n"; status != 0 || out != want {
-		t.Errorf("status %d:\n%s", status, out)
-	}
-	status, out = script(t, exec.Command("tools/net/echo-host.sh"))
-	if status != 2 || !strings.Contains(out, "run it beside a TAP") {
-		t.Errorf("outside: status %d:\n%s", status, out)
-	}
-}
-
 func TestSetupScript(t *testing.T) {
 	if status, out := script(t, exec.Command("scripts/setup.sh")); status != 0 || out != "" {
 		t.Errorf("with everything there: status %d:\n%s", status, out)

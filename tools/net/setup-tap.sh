@@ -4,10 +4,22 @@
 # (UDP 7, HTTP 8080) at work on it.
 #
 #   tools/net/setup-tap.sh [COMMAND [ARGUMENT...]]
+#   tools/net/setup-tap.sh --persist [--owner USER]
+#   tools/net/setup-tap.sh --remove
 #
-# It needs /dev/net/tun to be open to the caller, and root or permission to make
-# user namespaces (kernel.unprivileged_userns_clone, AppArmor). Nothing outside
-# changes: the TAP lives in a private network namespace, which ends, with the
-# TAP in it, when COMMAND does, however that is.
+# It needs /dev/net/tun to be open to the caller, and root (CAP_SYS_ADMIN and
+# CAP_NET_ADMIN) or permission to make user namespaces
+# (kernel.unprivileged_userns_clone, user.max_user_namespaces, AppArmor). Nothing
+# outside changes: the TAP lives in a private network namespace, which ends, with
+# the TAP and all processes in it, when COMMAND does or any process of this is
+# killed, however that is.
+#
+# --persist, which is never the default, makes the TAP in the caller's own network
+# namespace instead and leaves it there, without a command and without the echo
+# services; it needs root or CAP_NET_ADMIN and says how to remove the TAP.
 set -euo pipefail
-exec "$(dirname "${BASH_SOURCE[0]}")/../../scripts/nx" tap --echo -- "$@"
+nx=$(dirname "${BASH_SOURCE[0]}")/../../scripts/nx
+case ${1:-} in
+-h | --help | --persist | --remove) exec "$nx" tap "$@" ;;
+*) exec "$nx" tap --echo "$@" ;;
+esac

@@ -127,7 +127,7 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 			return detach(cmd.Context(), s, ownNamespace(nic), again)
 		}
 		if ownNamespace(nic) {
-			return inNamespace(cmd.Context(), s, again...)
+			return inNamespace(cmd.Context(), s, tap.Run, again...)
 		}
 	}
 	if err := prepareNamespace(nic); err != nil {

@@ -36,9 +36,7 @@ func Setup(name string) error {
 	if err := create(name); err != nil {
 		return fmt.Errorf("tap: create %s: %w", name, err)
 	}
-	// Without IPv6 the host says nothing on its own. Where /proc/sys is read
-	// only it does, and the guest drops it.
-	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
+	quiet(name)
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("tap: %w", err)
@@ -66,21 +64,40 @@ func Loopback() error {
 	return nil
 }
 
+// quiet switches IPv6 off, without which the host says nothing on its own. Where
+// /proc/sys is read only it does, and the guest drops it.
+func quiet(name string) {
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
+}
+
+// create makes the TAP name, or takes the one that is there, and has it stay
+// when it is closed.
 func create(name string) error {
-	f, err := os.OpenFile(device, os.O_RDWR|syscall.O_CLOEXEC, 0)
+	f, err := attach(name, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	return os.NewSyscallError("TUNSETPERSIST", unix.IoctlSetInt(int(f.Fd()), unix.TUNSETPERSIST, 1))
+}
+
+// attach opens the TAP name, which it makes if need be.
+func attach(name string, flags uint16) (*os.File, error) {
+	f, err := os.OpenFile(device, os.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
 	req, err := unix.NewIfreq(name)
 	if err != nil {
-		return err
+		f.Close()
+		return nil, err
 	}
-	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
 	if err := unix.IoctlIfreq(int(f.Fd()), unix.TUNSETIFF, req); err != nil {
-		return os.NewSyscallError("TUNSETIFF", err)
+		f.Close()
+		return nil, os.NewSyscallError("TUNSETIFF", err)
 	}
-	return os.NewSyscallError("TUNSETPERSIST", unix.IoctlSetInt(int(f.Fd()), unix.TUNSETPERSIST, 1))
+	return f, nil
 }
 
 // configure gives the interface its MAC and address and brings it up.

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -174,5 +175,103 @@ func TestRunFails(t *testing.T) {
 	var exit *exec.ExitError
 	if err := RunHere(cmd); !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestPersist(t *testing.T) {
+	if !enter(t) {
+		return
+	}
+	for _, bad := range []string{"", ".", "..", "a-name-that-is-too-long", "tap%d", "a/b", "a b"} {
+		if err := Persist(bad, NoOwner); !errors.Is(err, ErrName) {
+			t.Errorf("Persist(%q): %v", bad, err)
+		}
+		if err := Remove(bad); !errors.Is(err, ErrName) {
+			t.Errorf("Remove(%q): %v", bad, err)
+		}
+	}
+	if err := Remove(name); !errors.Is(err, ErrMissing) {
+		t.Errorf("removed what is not there: %v", err)
+	}
+	if err := Remove("lo"); !errors.Is(err, ErrForeign) {
+		t.Errorf("removed lo: %v", err)
+	}
+	if err := Persist(name, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := Persist(name, NoOwner); !errors.Is(err, ErrExists) {
+		t.Errorf("made twice: %v", err)
+	}
+	guest, err := attach(name, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(name); !errors.Is(err, ErrBusy) {
+		t.Errorf("removed while it is open: %v", err)
+	}
+	guest.Close()
+	if _, err := net.InterfaceByName(name); err != nil {
+		t.Errorf("it did not stay: %v", err)
+	}
+	if err := Remove(name); err != nil {
+		t.Error(err)
+	}
+	if _, err := net.InterfaceByName(name); err == nil {
+		t.Error("it is still there")
+	}
+}
+
+// RunFirst gives a command's status, ends it when it is told to, and collects the
+// processes that others left to it.
+func TestRunFirst(t *testing.T) {
+	if os.Getenv(inside) == "" {
+		if err := Permitted(); err != nil {
+			t.Skipf("needs namespaces: %v", err)
+		}
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), inside+"=1")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := Enclose(cmd); err != nil {
+			t.Errorf("%v\n%s", err, out.Bytes())
+		}
+		return
+	}
+	for _, tc := range []struct {
+		script string
+		status int
+	}{
+		{"exit 7", 7},
+		{"kill -9 $$", 128 + 9},
+		// The orphan ends first: its end must not be taken for the command's.
+		{"(exit 3 & echo $! >&3) 3>&1 | read p; exit 5", 5},
+	} {
+		status, err := RunFirst(t.Context(), exec.Command("/bin/sh", "-c", tc.script), time.Hour)
+		if err != nil || status != tc.status {
+			t.Errorf("%s: %d, %v", tc.script, status, err)
+		}
+	}
+	if _, err := RunFirst(t.Context(), exec.Command("/nowhere"), time.Hour); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	for _, tc := range []struct {
+		script string
+		grace  time.Duration
+		status int
+	}{
+		{"exec sleep 1000", time.Hour, 128 + 15},
+		{"trap '' TERM; while :; do sleep 1000; done", time.Millisecond, 128 + 9},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		status, err := RunFirst(ctx, exec.Command("/bin/sh", "-c", tc.script), tc.grace)
+		// Told before it set its trap, the second ends at once.
+		if err != nil || status != tc.status && status != 128+15 {
+			t.Errorf("%s: %d, %v", tc.script, status, err)
+		}
 	}
 }
