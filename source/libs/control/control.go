@@ -16,8 +16,9 @@
 //	4 DATA     both    one datagram of the channel, not empty
 //	5 CLOSE    both    from the guest as in REFUSED: why the channel ended; from the host none
 //
-// A session begins with OPEN, is open after OPENED, and ends with REFUSED or CLOSE; its number is then free. Frames of
-// the two directions may cross: DATA and CLOSE of a session that is not there mean nothing and are ignored.
+// A session begins with OPEN, is open after OPENED, and ends with REFUSED or CLOSE. Frames of the two directions may
+// cross: CLOSE of a session that is not there means nothing, and so does DATA to the host; to the guest DATA is answered
+// with CLOSE and ENOTCONN. A host therefore gives each session a number that it has not used for long.
 //
 // A stream that has once held anything else cannot be read any more. The guest then sends REFUSED for session 0 with
 // EPROTO, ends every session and ignores what comes until the host closes the port and opens it again, after which both

@@ -55,7 +55,7 @@ func unhex(t testing.TB, text string) []byte {
 func TestFrames(t *testing.T) {
 	for _, tc := range frames {
 		var out bytes.Buffer
-		if err := NewWriter(&out, tc.side).Write(tc.f); err != nil {
+		if _, err := NewWriter(&out, tc.side).Write(tc.f); err != nil {
 			t.Errorf("%+v: %v", tc.f, err)
 			continue
 		}
@@ -195,8 +195,28 @@ func TestWriterRefuses(t *testing.T) {
 		{Guest, Frame{Session: 1, Kind: Close, Errno: 1 << 16}},
 	} {
 		var out bytes.Buffer
-		if err := NewWriter(&out, tc.side).Write(tc.f); !errors.Is(err, ErrProtocol) || out.Len() > 0 {
+		if whole, err := NewWriter(&out, tc.side).Write(tc.f); !errors.Is(err, ErrProtocol) || !whole || out.Len() > 0 {
 			t.Errorf("session %d kind %d of %d bytes: %v and %d bytes written", tc.f.Session, tc.f.Kind, len(tc.f.Body), err, out.Len())
+		}
+	}
+}
+
+// limited takes so many bytes of a write.
+type limited int
+
+func (l limited) Write(p []byte) (int, error) {
+	if n := int(l); n < len(p) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return len(p), nil
+}
+
+func TestWriterTellsPartsFromWholes(t *testing.T) {
+	f := Frame{Session: 1, Kind: Data, Body: []byte("1234")}
+	for taken, want := range map[int]bool{0: true, 1: false, HeaderSize: false, HeaderSize + 3: false, HeaderSize + 4: true} {
+		whole, err := NewWriter(limited(taken), Host).Write(f)
+		if whole != want || (err == nil) != (taken == HeaderSize+4) {
+			t.Errorf("%d bytes taken: whole %v, %v", taken, whole, err)
 		}
 	}
 }
@@ -217,7 +237,7 @@ func TestNoAllocation(t *testing.T) {
 	stream := repeat(unhex(t, frames[4].hex))
 	r := NewReader(&stream, Host)
 	allocations := testing.AllocsPerRun(100, func() {
-		if err := w.Write(Frame{Session: 1, Kind: Data, Body: body}); err != nil {
+		if _, err := w.Write(Frame{Session: 1, Kind: Data, Body: body}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Next(); err != nil {
@@ -257,7 +277,7 @@ func FuzzReader(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.Write(frame); err != nil {
+			if _, err := w.Write(frame); err != nil {
 				t.Fatal(err)
 			}
 		}

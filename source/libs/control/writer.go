@@ -18,16 +18,16 @@ func NewWriter(stream io.Writer, side Side) *Writer {
 	return &Writer{stream: stream, side: side, buf: make([]byte, 0, HeaderSize+MaxBody)}
 }
 
-// Write writes one frame in one write. Errors: ErrProtocol, wrapped, for a frame that this side must not send, of which
-// nothing is written; that of the stream.
-func (w *Writer) Write(f Frame) error {
+// Write writes one frame in one write. Errors: ErrProtocol, wrapped, for a frame that this side must not send; that of the
+// stream. whole is false with an error that left a part of the frame written: nothing that follows could be understood.
+func (w *Writer) Write(f Frame) (whole bool, err error) {
 	if err := f.check(w.side, len(f.Body)); err != nil {
-		return err
+		return true, err
 	}
 	h := f.header()
 	w.buf = append(append(w.buf[:0], h[:]...), f.Body...)
-	_, err := w.stream.Write(w.buf)
-	return err
+	n, err := w.stream.Write(w.buf)
+	return err == nil || n == 0, err
 }
 
 // Text is the body of REFUSED and CLOSE that says text: one line within MaxText, cut between two characters.

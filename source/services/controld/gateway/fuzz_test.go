@@ -16,7 +16,7 @@ func FuzzHost(f *testing.F) {
 		var b bytes.Buffer
 		w := control.NewWriter(&b, control.Host)
 		for _, one := range frames {
-			if err := w.Write(one); err != nil {
+			if _, err := w.Write(one); err != nil {
 				f.Fatal(err)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 
+	"nexus/source/api/netapi"
 	"nexus/source/libs/channel"
 	"nexus/source/libs/control"
 )
@@ -34,7 +35,8 @@ const (
 var ErrConfig = errors.New("gateway: each service needs a name of its own, of at most 64 bytes, that is not " + Self)
 
 // Stream is the byte stream to the host. Read returns io.EOF once each time that the host goes away, blocks until there
-// is another, and returns os.ErrClosed at the end. Write writes everything or returns an error within a bound.
+// is another, and returns os.ErrClosed at the end. Write writes everything or returns an error within a bound, with how
+// much it has written.
 type Stream interface {
 	io.Reader
 	io.Writer
@@ -50,12 +52,14 @@ type Pool struct {
 type Config struct {
 	Stream Stream
 	Pools  []Pool
-	Mark   func(line string) // prints one console line
+	Stats  func() []netapi.Counter // the stream's counters, which Self tells too; nil for none
+	Mark   func(line string)       // prints one console line
 }
 
 // Gateway is the sessions of one stream.
 type Gateway struct {
 	mark func(line string)
+	more func() []netapi.Counter
 	in   *control.Reader
 	own  []*channel.Conn // serving ends of Self's channels
 
@@ -74,6 +78,7 @@ type Gateway struct {
 func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		mark:     c.Mark,
+		more:     c.Stats,
 		in:       control.NewReader(c.Stream, control.Host),
 		out:      control.NewWriter(c.Stream, control.Guest),
 		sessions: make(map[uint32]*seat),
@@ -210,14 +215,18 @@ func (g *Gateway) breakOff() {
 	g.endAll()
 }
 
-// send writes one frame. What follows a frame that was not written whole would not be understood.
+// send writes one frame. A host that takes nothing of it within the stream's bound misses it, as a datagram may be missed
+// by one that does not read; after a part of a frame it would not understand what follows.
 func (g *Gateway) send(f control.Frame) {
 	if g.broken {
 		return
 	}
-	if err := g.out.Write(f); err != nil {
-		g.count.writes++
+	whole, err := g.out.Write(f)
+	if !whole {
 		g.breakOff()
+	}
+	if err != nil {
+		g.count.writes++
 		return
 	}
 	g.count.framesOut++

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -114,6 +115,7 @@ func TestTooManyRequests(t *testing.T) {
 	h.say(1, control.Data, "one more")
 	h.hear(1, control.Close, syscall.ENOBUFS, "8 requests have no reply yet")
 	h.say(1, control.Data, "and another")
+	h.hear(1, control.Close, syscall.ENOTCONN, "session 1 is not open")
 	h.say(2, control.Open, "netstackd")
 	h.hear(2, control.Refused, syscall.EAGAIN, "in use")
 	for range MaxOwed {
@@ -291,43 +293,73 @@ func TestHostGoesWithinAFrame(t *testing.T) {
 	r.want("control.rx.protocol", 0)
 }
 
-// deaf is a stream whose writes fail while it is said to.
+// deaf is a stream of whose writes the host takes only so many bytes when it is said to.
 type deaf struct {
 	*streamtest.Stream
-	failing chan struct{} // closed: writes fail
+	takes atomic.Int64 // -1: everything
 }
 
-func (d deaf) Write(p []byte) (int, error) {
-	select {
-	case <-d.failing:
-		return len(p) / 2, os.ErrDeadlineExceeded
-	default:
-		return d.Stream.Write(p)
+func (d *deaf) Write(p []byte) (int, error) {
+	if n := d.takes.Load(); n >= 0 {
+		return int(n), os.ErrDeadlineExceeded
 	}
+	return d.Stream.Write(p)
 }
 
-// After a write that failed in the middle the host would read nonsense: it hears nothing more.
-func TestHostDoesNotRead(t *testing.T) {
-	stream := streamtest.New()
-	d := deaf{stream, make(chan struct{})}
+func newDeaf(t *testing.T) (*rig, *deaf) {
+	d := &deaf{Stream: streamtest.New()}
+	d.takes.Store(-1)
 	r := newRigOn(t, d, map[string]int{"netstackd": 1})
-	r.stream = stream
-	defer r.close()
-	defer stream.Close()
+	r.stream = d.Stream
+	t.Cleanup(func() {
+		d.Stream.Close()
+		r.close()
+	})
+	return r, d
+}
+
+// A host that reads nothing for a while misses what was said, and goes on.
+func TestHostDoesNotReadForAWhile(t *testing.T) {
+	r, d := newDeaf(t)
 	h := r.connect()
 	defer h.close()
 	h.open(1, "netstackd")
-	close(d.failing)
-	h.say(1, control.Data, "request")
 	far := r.far["netstackd"][0]
+	h.say(1, control.Data, "first")
 	r.take(far)
+	d.takes.Store(0)
+	r.reply(far, "missed")
+	r.until("the write fails", func() bool { return r.counter("control.tx.failed") == 1 })
+	d.takes.Store(-1)
+	h.say(1, control.Data, "second")
+	r.take(far)
+	r.reply(far, "heard")
+	h.hear(1, control.Data, 0, "heard")
+	r.want("control.sessions.closed", 0)
+}
+
+// After a write that failed in the middle the host would read nonsense: it hears nothing more.
+func TestHostStopsWithinAFrame(t *testing.T) {
+	r, d := newDeaf(t)
+	h := r.connect()
+	h.open(1, "netstackd")
+	far := r.far["netstackd"][0]
+	h.say(1, control.Data, "request")
+	r.take(far)
+	d.takes.Store(3)
 	r.reply(far, "reply")
-	r.reply(far, "") // retires the channel, and shows that the reply was seen to
-	if _, err := far.ReceiveDatagram(make([]byte, 1), time.Now().Add(patience)); err != io.EOF {
-		t.Fatal(err)
-	}
-	r.want("control.tx.failed", 1)
+	r.until("the write fails", func() bool { return r.counter("control.tx.failed") == 1 })
+	d.takes.Store(-1)
 	r.want("control.sessions.closed", 1)
+	h.say(2, control.Open, "netstackd")
+	h.close()
+	for f := range h.heard {
+		t.Errorf("heard %+v", f)
+	}
+	h = r.connect()
+	defer h.close()
+	h.open(1, "netstackd")
+	r.want("control.sessions.opened", 2)
 }
 
 func TestStats(t *testing.T) {
@@ -340,6 +372,9 @@ func TestStats(t *testing.T) {
 	got, err := client.Stats()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if last := got[len(got)-1]; last != (netapi.Counter{Name: "control.port", Value: 7}) {
+		t.Errorf("the stream's counter is %v", last)
 	}
 	if want := r.gateway.Stats(); len(got) != len(want) || got[0] != (netapi.Counter{Name: "control.hosts", Value: 1}) {
 		t.Errorf("got %v", got)

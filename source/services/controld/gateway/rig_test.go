@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"nexus/source/api/netapi"
 	"nexus/source/libs/channel"
 	"nexus/source/libs/control"
 	"nexus/source/services/controld/streamtest"
@@ -59,7 +61,9 @@ func newRig(t testing.TB, services map[string]int) *rig {
 func newRigOn(t testing.TB, stream Stream, services map[string]int) *rig {
 	t.Helper()
 	r := &rig{t: t, far: make(map[string][]*channel.Conn), number: make(map[*channel.Conn]int), ended: make(chan error, 1)}
-	c := Config{Stream: stream, Mark: r.mark}
+	c := Config{Stream: stream, Mark: r.mark, Stats: func() []netapi.Counter {
+		return []netapi.Counter{{Name: "control.port", Value: 7}}
+	}}
 	for service, n := range services {
 		p := Pool{Service: service}
 		for range n {
@@ -122,6 +126,16 @@ func (r *rig) counter(name string) uint64 {
 	}
 	r.t.Fatalf("no counter %s", name)
 	return 0
+}
+
+// until waits for what other goroutines bring about.
+func (r *rig) until(what string, happened func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); !happened(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("never happened: %s", what)
+		}
+	}
 }
 
 func (r *rig) want(name string, value uint64) {
@@ -204,7 +218,7 @@ func (h *host) close() {
 
 func (h *host) say(session uint32, kind control.Kind, body string) {
 	h.t.Helper()
-	if err := h.out.Write(control.Frame{Session: session, Kind: kind, Body: []byte(body)}); err != nil {
+	if _, err := h.out.Write(control.Frame{Session: session, Kind: kind, Body: []byte(body)}); err != nil {
 		h.t.Fatalf("host: %v", err)
 	}
 }
@@ -244,7 +258,10 @@ func (h *host) channel(session uint32, service string) *channel.Conn {
 		buf := make([]byte, channel.MaxMessage)
 		for {
 			n, err := far.ReceiveDatagram(buf, time.Time{})
-			if err != nil || h.out.Write(control.Frame{Session: session, Kind: control.Data, Body: buf[:n]}) != nil {
+			if err != nil {
+				return
+			}
+			if _, err := h.out.Write(control.Frame{Session: session, Kind: control.Data, Body: buf[:n]}); err != nil {
 				return
 			}
 		}

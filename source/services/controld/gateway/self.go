@@ -42,12 +42,12 @@ func (c *counts) refuse(errno syscall.Errno) {
 	}
 }
 
-// Stats gives every counter, in a fixed order.
+// Stats gives every counter of the gateway and then of its stream, in a fixed order.
 func (g *Gateway) Stats() []netapi.Counter {
 	g.mu.Lock()
 	c := g.count
 	g.mu.Unlock()
-	return []netapi.Counter{
+	list := []netapi.Counter{
 		{Name: "control.hosts", Value: c.hosts},
 		{Name: "control.rx.frames", Value: c.framesIn},
 		{Name: "control.rx.bytes", Value: c.bytesIn},
@@ -67,6 +67,10 @@ func (g *Gateway) Stats() []netapi.Counter {
 		{Name: "control.replies.unasked", Value: c.unasked},
 		{Name: "control.channels.ended", Value: c.retired},
 	}
+	if g.more == nil {
+		return list
+	}
+	return append(list, g.more()...)
 }
 
 // openSelf makes the channels of Self: to the relay it is a service like any other.

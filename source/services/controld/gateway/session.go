@@ -68,7 +68,11 @@ func (g *Gateway) names() string {
 func (g *Gateway) forward(session uint32, request []byte) {
 	s := g.sessions[session]
 	if s == nil {
-		g.count.noSession++ // ended by us while this was under way
+		g.count.noSession++
+		g.send(control.Frame{
+			Session: session, Kind: control.Close, Errno: syscall.ENOTCONN,
+			Body: control.Text("session " + strconv.FormatUint(uint64(session), 10) + " is not open: open another"),
+		})
 		return
 	}
 	if s.owed >= MaxOwed {

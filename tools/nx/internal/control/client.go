@@ -17,7 +17,7 @@ import (
 type client struct {
 	conn     *channel.Conn
 	session  uint32      // 0 before it has one; guarded by the mux's mu
-	known    bool        // the guest knows of the end; guarded by the mux's mu
+	known    bool        // the guest need not be told of the end; guarded by the mux's mu
 	queue    chan []byte // datagrams on their way to the client
 	answered chan *fault // the guest's answer to OPEN: nil for opened
 }
@@ -114,6 +114,9 @@ var errHello = &fault{syscall.EINVAL, "the first datagram must be OPEN and the n
 // open asks the guest for a session and waits for its answer within a bound.
 func (m *Mux) open(c *client, service string) *fault {
 	if why := m.write(control.Frame{Session: c.session, Kind: control.Open, Body: []byte(service)}); why != nil {
+		m.mu.Lock()
+		c.known = true // it has heard of no session
+		m.mu.Unlock()
 		return why
 	}
 	bound := time.NewTimer(answerBound)

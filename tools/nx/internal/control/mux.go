@@ -63,7 +63,6 @@ type Mux struct {
 
 	writing sync.Mutex // guards what follows
 	out     *control.Writer
-	tx      *countingWriter
 
 	mu      sync.Mutex           // guards what follows
 	last    uint32               // session that was given last
@@ -85,10 +84,9 @@ func Listen(path string, port Port) (*Mux, error) {
 		port.Close()
 		return nil, err
 	}
-	tx := &countingWriter{port: port}
 	return &Mux{
 		port: port, listener: listener,
-		tx: tx, out: control.NewWriter(tx, control.Host),
+		out:     control.NewWriter(port, control.Host),
 		clients: make(map[uint32]*client), all: make(map[*client]struct{}),
 	}, nil
 }
@@ -268,36 +266,25 @@ func (m *Mux) write(f control.Frame) *fault {
 	if why := m.unusable(); why != nil {
 		return why
 	}
-	m.tx.written = 0
 	_ = m.port.SetWriteDeadline(time.Now().Add(writeBound)) // a closed port fails in the write
-	err := m.out.Write(f)
+	whole, err := m.out.Write(f)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded) && m.tx.written == 0:
-		return &fault{syscall.ETIMEDOUT, "the guest does not read its control channel: it is still starting, or it hangs"}
-	case m.tx.written > 0:
+	case !whole:
 		m.breakOff("the guest stopped reading its control channel within a frame")
 		return m.unusable()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errStuck
 	default:
 		return errEnded
 	}
 }
 
+var errStuck = &fault{syscall.ETIMEDOUT, "the guest does not read its control channel: it is still starting, or it hangs"}
+
 func (m *Mux) unusable() *fault {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.broken
-}
-
-// countingWriter knows how much of a frame was written.
-type countingWriter struct {
-	port    Port
-	written int
-}
-
-func (w *countingWriter) Write(p []byte) (int, error) {
-	n, err := w.port.Write(p)
-	w.written += n
-	return n, err
 }

@@ -108,7 +108,7 @@ func (g *guest) hear(kind control.Kind, body string) uint32 {
 
 func (g *guest) say(session uint32, kind control.Kind, errno syscall.Errno, body string) {
 	g.t.Helper()
-	if err := g.out.Write(control.Frame{Session: session, Kind: kind, Errno: errno, Body: []byte(body)}); err != nil {
+	if _, err := g.out.Write(control.Frame{Session: session, Kind: kind, Errno: errno, Body: []byte(body)}); err != nil {
 		g.t.Fatalf("guest: %v", err)
 	}
 }
