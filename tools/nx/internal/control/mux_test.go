@@ -41,7 +41,15 @@ type guest struct {
 
 func newGuest(t *testing.T) *guest {
 	t.Helper()
-	near, far := net.Pipe()
+	file, near, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
 	path := filepath.Join(t.TempDir(), "control.sock")
 	mux, err := Listen(path, near)
 	if err != nil {

@@ -20,6 +20,23 @@ var (
 	ErrInUse       = errors.New("another runner serves this guest: choose another --name")
 )
 
+// Pair makes a control port: the file to give to QEMU, to be closed once QEMU was started, and the mux's end.
+func Pair() (guest *os.File, port Port, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("control port: socketpair: %w", err)
+	}
+	guest = os.NewFile(uintptr(fds[0]), "control-guest")
+	host := os.NewFile(uintptr(fds[1]), "control-host")
+	defer host.Close()
+	port, err = net.FileConn(host)
+	if err != nil {
+		guest.Close()
+		return nil, nil, fmt.Errorf("control port: %w", err)
+	}
+	return guest, port, nil
+}
+
 const network = "unixpacket" // SOCK_SEQPACKET
 
 func checkPath(path string) error {
