@@ -15,6 +15,7 @@ import (
 	selftest "nexus/source/apps/selftest-client/program"
 	nexusinit "nexus/source/init/nexus-init/program"
 	"nexus/source/libs/svc"
+	controld "nexus/source/services/controld/program"
 	echod "nexus/source/services/echod/program"
 	fetchd "nexus/source/services/fetchd/program"
 	netstackd "nexus/source/services/netstackd/program"
@@ -29,7 +30,7 @@ func main() {
 	}
 	run := program(os.Args[1])
 	if run == nil {
-		svc.Mark("nexus: no program " + os.Args[1] + ": the first argument is benchd, echod, fetchd, netstackd, nx, " +
+		svc.Mark("nexus: no program " + os.Args[1] + ": the first argument is benchd, controld, echod, fetchd, netstackd, nx, " +
 			"packagefsd, selftest-client or virtionetd; nexus-init has none")
 		os.Exit(svc.ExitNoRestart)
 	}
@@ -41,6 +42,8 @@ func program(name string) func() {
 	switch name {
 	case "benchd":
 		return benchd.Main
+	case "controld":
+		return controld.Main
 	case "echod":
 		return echod.Main
 	case "fetchd":
