@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -23,9 +24,12 @@ func openControl(_ *rundir.Guest) (*control, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control port: %w", os.NewSyscallError("socketpair", err))
 	}
+	if err := unix.SetNonblock(fds[1], true); err != nil {
+		return nil, errors.Join(fmt.Errorf("control port: %w", err), unix.Close(fds[0]), unix.Close(fds[1]))
+	}
 	return &control{
 		guest: os.NewFile(uintptr(fds[0]), "control-guest"),
-		host:  os.NewFile(uintptr(fds[1]), "control-host"),
+		host:  os.NewFile(uintptr(fds[1]), "control-host"), // its waits can be bounded
 	}, nil
 }
 

@@ -59,7 +59,7 @@ type Report struct {
 	Advice   string             `json:"advice,omitempty"`
 	Warnings []string           `json:"warnings,omitempty"`
 
-	Wire []capture.Raw `json:"-"` // what crossed the wire, in the order of time
+	Capture []capture.Frame `json:"-"` // what the verdict was judged by
 }
 
 // Line is a line of the console in a report.

@@ -249,7 +249,7 @@ func (r *run) judge(exit *int) {
 		asked[o.Ask] = o.OK
 	}
 	frames := r.rec.Frames(r.report.Started)
-	r.report.Frames, r.report.Wire = len(frames), r.rec.Raw()
+	r.report.Frames, r.report.Capture = len(frames), frames
 	r.report.Verdict = r.track.Judge(contract.Outside{
 		Frames: frames, HostAsked: asked, Files: r.files, Exit: exit,
 	})

@@ -54,6 +54,27 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// The head of a capture is as much of it as there is room for.
+func TestWriteHead(t *testing.T) {
+	r := recorded3()
+	all := r.Frames(start)
+	path := filepath.Join(t.TempDir(), "x.pcap")
+	for _, tc := range []struct{ limit, left int }{
+		{1 << 20, 0},
+		{all[0].Len + all[1].Len + 3, 0},
+		{all[0].Len + all[1].Len + 2, 1},
+		{all[0].Len - 1, 3},
+	} {
+		left, err := r.WriteHead(path, tc.limit)
+		if left != tc.left || err != nil {
+			t.Errorf("%d bytes: %d are left, %v; want %d", tc.limit, left, err, tc.left)
+		}
+		if read, err := ReadFile(path, start); err != nil || len(read) != 3-tc.left {
+			t.Errorf("%d bytes: read %d, %v", tc.limit, len(read), err)
+		}
+	}
+}
+
 func TestCutAndForeignFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.pcap")
 	if err := recorded3().WriteFile(path); err != nil {

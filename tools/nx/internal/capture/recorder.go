@@ -17,14 +17,13 @@ import (
 // at which the host sent or got it.
 type Recorder struct {
 	mu      sync.Mutex
-	frames  []Raw
+	frames  []recorded
 	dropped int
 }
 
-// Raw is a frame as it crossed the wire.
-type Raw struct {
-	At   time.Time
-	Data []byte
+type recorded struct {
+	at  time.Time
+	raw []byte
 }
 
 // Record keeps a copy of raw. Beyond MaxFrames frames are counted only.
@@ -35,7 +34,7 @@ func (r *Recorder) Record(at time.Time, raw []byte) {
 		r.dropped++
 		return
 	}
-	r.frames = append(r.frames, Raw{at, append([]byte(nil), raw...)})
+	r.frames = append(r.frames, recorded{at, append([]byte(nil), raw...)})
 }
 
 // Dropped is the number of frames that were counted only.
@@ -45,42 +44,42 @@ func (r *Recorder) Dropped() int {
 	return r.dropped
 }
 
-// Raw gives what was recorded, in the order of its times: a frame may have
+// sorted is what was recorded, in the order of its times: a frame may have
 // waited in a socket while a later one was recorded.
-func (r *Recorder) Raw() []Raw {
+func (r *Recorder) sorted() []recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := slices.Clone(r.frames)
-	slices.SortStableFunc(s, func(a, b Raw) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(s, func(a, b recorded) int { return a.at.Compare(b.at) })
 	return s
 }
 
 // Frames describes what was recorded, in order; times are since start.
 func (r *Recorder) Frames(start time.Time) []Frame {
-	all := r.Raw()
+	all := r.sorted()
 	frames := make([]Frame, len(all))
 	for i, f := range all {
-		frames[i] = describe(f.At.Sub(start), f.Data)
+		frames[i] = describe(f.at.Sub(start), f.raw)
 	}
 	return frames
 }
 
 // WriteFile writes what was recorded as a pcap file with nanoseconds.
-func (r *Recorder) WriteFile(path string) error { return writeFile(path, r.Raw()) }
+func (r *Recorder) WriteFile(path string) error { return writeFile(path, r.sorted()) }
 
 // WriteHead writes the first frames of what was recorded, those that take no
 // more than limit bytes, and gives the number of those it left out.
 func (r *Recorder) WriteHead(path string, limit int) (left int, err error) {
-	frames := r.Raw()
+	frames := r.sorted()
 	n := 0
-	for n < len(frames) && len(frames[n].Data) <= limit {
-		limit -= len(frames[n].Data)
+	for n < len(frames) && len(frames[n].raw) <= limit {
+		limit -= len(frames[n].raw)
 		n++
 	}
 	return len(frames) - n, writeFile(path, frames[:n])
 }
 
-func writeFile(path string, frames []Raw) (err error) {
+func writeFile(path string, frames []recorded) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
@@ -96,8 +95,8 @@ func writeFile(path string, frames []Raw) (err error) {
 		return fmt.Errorf("capture: %w", err)
 	}
 	for _, f := range frames {
-		info := gopacket.CaptureInfo{Timestamp: f.At, CaptureLength: len(f.Data), Length: len(f.Data)}
-		if err := out.WritePacket(info, f.Data); err != nil {
+		info := gopacket.CaptureInfo{Timestamp: f.at, CaptureLength: len(f.raw), Length: len(f.raw)}
+		if err := out.WritePacket(info, f.raw); err != nil {
 			return fmt.Errorf("capture: %w", err)
 		}
 	}

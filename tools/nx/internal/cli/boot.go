@@ -195,19 +195,15 @@ func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error 
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := f.Guest.Close(f.forget); err != nil {
-			fmt.Fprintln(s.err, "nx: warning:", err)
-		}
-	}()
 	report, err := boot.Run(ctx, f.Options, nic, why, f.watcher(s))
+	// Of what never ran nothing is left.
+	if closeErr := f.Guest.Close(f.forget || err != nil); closeErr != nil {
+		fmt.Fprintln(s.err, "nx: warning:", closeErr)
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("nothing was booted: %w", context.Cause(ctx))
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("nothing was booted: %w", context.Cause(ctx))
-		}
-		_ = f.Guest.Update(func(s *rundir.State) {
-			s.Phase, s.Ended, s.Why, s.Exit = rundir.Ended, time.Now().UTC(), err.Error(), exitFailed
-		}) // err is the one that counts
 		return err
 	}
 	f.show.finish(report)

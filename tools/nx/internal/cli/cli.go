@@ -31,6 +31,16 @@ type streams struct {
 	out, err io.Writer
 }
 
+// jsonError is what --json prints for an error.
+type jsonError struct {
+	Error errorText `json:"error"`
+}
+
+type errorText struct {
+	Text   string `json:"text"`
+	Status int    `json:"status"`
+}
+
 // statusError ends nx with a status; the reason has been printed already.
 type statusError int
 
@@ -43,7 +53,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 
 	root := newRoot(streams{in, out, errs})
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var status statusError
 	switch {
 	case err == nil:
@@ -52,6 +62,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 		return int(status)
 	default:
 		fmt.Fprintln(errs, "nx:", err)
+		if f := cmd.Flags().Lookup("json"); f != nil && f.Value.String() == "true" {
+			_ = printJSON(out, jsonError{errorText{err.Error(), exitFailed}}) // it was said already
+		}
 		return exitFailed
 	}
 }

@@ -19,10 +19,10 @@ import (
 // to end with: the first of ExtraFiles.
 const waiterFD = 3
 
-// detach runs nx again with args in a session of its own, in a private network
-// namespace if private, and ends with the verdict's status. Until then
+// detach runs nx again with args in a session of its own, and with own in a
+// private network namespace, and ends with the verdict's status. Until then
 // the boot is shown by it, and an interrupt of this process ends it.
-func detach(ctx context.Context, s streams, private bool, args []string) error {
+func detach(ctx context.Context, s streams, own bool, args []string) error {
 	verdict, tell, err := os.Pipe()
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func detach(ctx context.Context, s streams, private bool, args []string) error {
 	cmd.ExtraFiles = []*os.File{tell}
 	cmd.Stdout, cmd.Stderr = s.out, s.err
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if private {
+	if own {
 		cmd.SysProcAttr = tap.Detached()
 	}
 	cmd.Env = sameRunDirectory()

@@ -23,6 +23,7 @@ import (
 	"nexus/source/services/controld/gateway"
 	"nexus/source/services/controld/streamtest"
 	"nexus/source/services/fetchd/fetch"
+	"nexus/source/services/netstackd/capture"
 	netstackd "nexus/source/services/netstackd/control"
 	"nexus/source/services/netstackd/netstack"
 	"nexus/source/services/virtionetd/driver"
@@ -113,7 +114,7 @@ func (s *system) netstackd(ctx context.Context, far []*channel.Conn) {
 	if err := stack.SetUp(netstack.Loopback, true); err != nil {
 		s.t.Error(err)
 	}
-	netstackd.New(ctx, network{stack}).Serve(far)
+	netstackd.New(ctx, network{stack}, capture.New(time.Now)).Serve(far)
 }
 
 // large is a body of several pieces.
