@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 // bench is a folder with all that nx boot needs, and a fake QEMU.
 type bench struct {
 	dir string
+	run string // the run directory
 	env []string
 }
 
@@ -45,7 +46,8 @@ func newBench(t *testing.T, scenario string) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{dir: t.TempDir(), env: environment("NX_TEST_ROLE=nx")}
-	b.env = append(b.env, "NEXUS_RUN="+runDirectory(t))
+	b.run = runDirectory(t)
+	b.env = append(b.env, "NEXUS_RUN="+b.run)
 	b.script(t, "qemu", "NX_TEST_ROLE=qemu exec "+self+` "$@"`)
 	for name, text := range map[string]string{"kernel": scenario, "dtb": "tree"} {
 		if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
@@ -184,6 +186,12 @@ func TestReport(t *testing.T) {
 	if err := json.Unmarshal(out, &r); err != nil {
 		t.Fatal(err)
 	}
+	if r.Name != "g1" || r.QEMUVersion != "QEMU emulator version 8.1.2 (fake)" || r.OpenSBI != "v0 (fake)" || r.Memory != 128 || r.SMP != 1 ||
+		r.Kernel.Path != b.path("kernel") || r.Kernel.Size != 4 || r.Kernel.SHA256 != "770e607624d68926" || r.Archive.Size == 0 || r.Archive.SHA256 == "" ||
+		!strings.HasPrefix(r.System, "Linux ") || r.NX == "" || len(r.Command) < 10 || r.Command[0] != b.path("qemu") ||
+		r.Started.Location() != time.UTC || r.EndedAt.Sub(r.Started) != r.Took {
+		t.Errorf("got %+v", r)
+	}
 	if !r.Verdict.Proven || r.NIC != "wire" || r.QEMU != "8.1" || r.Exit != 0 || len(r.Host) != 3 || r.Frames < 10 || len(r.Console) < len(untilHeard) {
 		t.Errorf("got %+v", r)
 	}
@@ -266,6 +274,16 @@ func TestCannotRun(t *testing.T) {
 		"icount, other seed": {[]string{"--icount", "--profile", "default"}, "--icount needs --profile deterministic"},
 		"noise, QEMU's host": {[]string{"--nic", "user", "--noise"}, "with --nic user QEMU is the host"},
 		"QEMU leases":        {[]string{"--nic", "user", "--no-lease"}, "leave out --no-lease and --noise"},
+		"no such colour":     {[]string{"--color", "red"}, "auto, always, never"},
+		"no such name":       {[]string{"--name", "a/b"}, "is not 1 to 32 of a-z, 0-9 and -"},
+		"an empty name":      {[]string{"--name", ""}, "is not 1 to 32 of a-z, 0-9 and -"},
+		"little memory":      {[]string{"--memory", "63"}, "64 to 4096 MiB"},
+		"much memory":        {[]string{"--memory", "1000000"}, "64 to 4096 MiB"},
+		"no memory":          {[]string{"--memory", "0"}, "64 to 4096 MiB"},
+		"not a tree":         {[]string{"--memory", "256"}, "device tree: truncated"},
+		"no hart":            {[]string{"--smp", "0"}, "1 to 8 harts"},
+		"many harts":         {[]string{"--smp", "9"}, "1 to 8 harts"},
+		"keep what":          {[]string{"--keep"}, "--keep is for --detach"},
 		"no such flag":       {[]string{"--fast"}, "unknown flag"},
 		"an argument":        {[]string{"now"}, "unknown command"},
 	} {
@@ -475,6 +493,9 @@ func TestSoak(t *testing.T) {
 		status, out := run(t, b.nx(args...))
 		if status != want.status || !strings.Contains(out, want.says) {
 			t.Errorf("%s: status %d:\n%s", scenario, status, out)
+		}
+		if left, err := os.ReadDir(b.run); err != nil || len(left) != 0 {
+			t.Errorf("%s: in the run directory: %v, %v", scenario, left, err)
 		}
 		kept, err := filepath.Glob(b.path("unproven-wire-*.json"))
 		if err != nil || scenario == "failed" != (len(kept) == 3) {

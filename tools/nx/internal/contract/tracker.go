@@ -145,12 +145,17 @@ func (t *Tracker) Missing() []*Marker {
 	return missing
 }
 
-// Next is the marker that is to come next by the list, or nil.
+// Next is the marker that is waited for: the first in the list that is missing,
+// with those that may come at another time as well last. nil is none.
 func (t *Tracker) Next() *Marker {
-	for _, m := range t.expected {
-		if t.hits[m.ID] == nil {
+	missing := t.Missing()
+	for _, m := range missing {
+		if m.After == nil {
 			return m
 		}
+	}
+	if len(missing) > 0 {
+		return missing[0]
 	}
 	return nil
 }
