@@ -53,7 +53,22 @@ func TestMain(m *testing.M) {
 		private.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 	}
 	userError = private.Run()
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+// run runs the tests with a run directory of their own, in a place whose path is
+// short enough for sockets.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("/tmp", "nx")
+	if err == nil {
+		err = os.Setenv("NEXUS_RUN", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return m.Run()
 }
 
 // report is what these tests read of nx's report.
