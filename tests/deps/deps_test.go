@@ -42,6 +42,7 @@ var rules = []rule{
 	{"source/apps", 1, []string{"source/libs", "source/api"}},
 	// Every program in one file: it starts them, and does nothing else.
 	{"source/nexus", 0, []string{"source/services", "source/init", "source/apps", "source/libs/svc"}},
+	{"tools/nx", 0, []string{"source/libs", "source/api", "tools/nx-net"}}, // one nx for the operator
 	{"tools", 1, []string{"source/libs", "source/api"}},
 	{"tests", 0, []string{"source", "tools"}},
 	{"docs", 0, []string{"source", "tools"}},

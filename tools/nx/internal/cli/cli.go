@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"nexus/source/api/netcli"
 )
 
 // Exit statuses of nx.
@@ -25,20 +27,21 @@ Exit status:
   1  the machine ran, but the boot is not proven
   2  nothing could be run: wrong usage, or something is missing`
 
+// rootHelp is of nx as a whole.
+const rootHelp = `Boot Nexus in QEMU, prove what it did, and work with guests that run.
+
+Exit status of every command:
+  0  done, or proven
+  1  it ran and found a fault: a boot is not proven, a check failed, no echo came back
+  2  nothing could be run: wrong usage, something is missing, no guest
+  3  a guest refused, did not answer in time, or ended during the call
+
+With --json a command prints one JSON document, and an error is one too.`
+
 // streams are the process's standard streams.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
-}
-
-// jsonError is what --json prints for an error.
-type jsonError struct {
-	Error errorText `json:"error"`
-}
-
-type errorText struct {
-	Text   string `json:"text"`
-	Status int    `json:"status"`
 }
 
 // statusError ends nx with a status; the reason has been printed already.
@@ -53,7 +56,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 
 	root := newRoot(streams{in, out, errs})
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
+	err := root.ExecuteContext(ctx)
 	var status statusError
 	switch {
 	case err == nil:
@@ -61,11 +64,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	case errors.As(err, &status):
 		return int(status)
 	default:
-		fmt.Fprintln(errs, "nx:", err)
-		if f := cmd.Flags().Lookup("json"); f != nil && f.Value.String() == "true" {
-			_ = printJSON(out, jsonError{errorText{err.Error(), exitFailed}}) // it was said already
-		}
-		return exitFailed
+		return netcli.Report(err, netcli.WantsJSON(args), out, errs)
 	}
 }
 
@@ -73,6 +72,8 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "nx",
 		Short:         "Boot Nexus in QEMU and prove what it did",
+		Long:          rootHelp,
+		Example:       "  nx boot\n  nx net if\n  nx completion bash > /etc/bash_completion.d/nx",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -80,6 +81,6 @@ func newRoot(s streams) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.AddCommand(newBoot(s), newProve(s), newSoak(s), newSame(s), newTap(s), newEcho(s), newDTB(),
-		newPs(s), newStop(s), newLogs(s))
+		newPs(s), newStop(s), newLogs(s), newNet(s), newMan(), newVersion(s))
 	return root
 }
