@@ -43,7 +43,7 @@ func (c Config) sendFiles(cmd *cobra.Command) {
 		case cmd.Flags().Changed("hex"):
 			return netcli.Usagef("sendraw: --hex and --file are both given: want one of them")
 		case len(args) > 0:
-			return netcli.Usagef("sendraw: want `nx net sendraw`, got %d arguments", len(args))
+			return one(cmd, args) // which says what it wants
 		}
 		frames, err := readFile(*path)
 		if err != nil {

@@ -49,7 +49,10 @@ also for an error.
 
 ` + netcli.Exits,
 		Example: "  nx net if\n  nx net ping 127.0.0.1 -c 2\n  nx net fetch http://127.0.0.1:8080/hello\n  nx net stats --guest g2 drop --nonzero",
-		RunE:    func(cmd *cobra.Command, args []string) error { return noCommand(cmd, args) },
+		RunE:    noCommand,
+		Args:    cobra.ArbitraryArgs,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	flags := cmd.PersistentFlags()
 	flags.String("guest", "", "the guest's `NAME`, if there are several ($"+GuestVariable+")")

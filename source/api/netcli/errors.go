@@ -2,7 +2,6 @@ package netcli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -168,22 +167,24 @@ func Report(err error, asJSON bool, out, errs io.Writer) int {
 	case text == "":
 	case asJSON:
 		// Where the document cannot be written the status still says it.
-		_, _ = out.Write(errorDocument(text, errno, status))
+		_, _ = io.WriteString(out, errorDocument(text, errno, status))
 	default:
 		_, _ = io.WriteString(errs, "nx: "+svc.Printable(text)+"\n")
 	}
 	return status
 }
 
-func errorDocument(text string, errno syscall.Errno, status int) []byte {
-	type fields struct {
-		Text   string `json:"text"`
-		Errno  int    `json:"errno"`
-		Status int    `json:"status"`
-	}
-	data, err := json.MarshalIndent(map[string]fields{"error": {text, int(errno), status}}, "", " ")
+// errorFields are an error in JSON.
+type errorFields struct {
+	Text   string `json:"text"`
+	Errno  int    `json:"errno"`
+	Status int    `json:"status"`
+}
+
+func errorDocument(text string, errno syscall.Errno, status int) string {
+	data, err := encode(map[string]errorFields{"error": {text, int(errno), status}})
 	if err != nil {
-		return nil // strings and numbers always can be encoded
+		return "" // strings and numbers always can be encoded
 	}
-	return append(data, '\n')
+	return data
 }

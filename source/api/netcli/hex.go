@@ -3,7 +3,6 @@ package netcli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -103,10 +102,3 @@ func readText(ctx context.Context, in io.Reader) (string, error) {
 }
 
 var errNoFrame = errors.New("a frame is missing: give --hex \"…\", or --hex - to read it from the standard input")
-
-func bytesText(n int) string {
-	if n == 1 {
-		return "1 byte"
-	}
-	return fmt.Sprintf("%d bytes", n)
-}

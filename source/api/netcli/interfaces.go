@@ -197,6 +197,12 @@ func parseAddr(args []string) (a netapi.Address, err error) {
 	return a, err
 }
 
+// namedAddress is an interface's address in JSON.
+type namedAddress struct {
+	Name    string           `json:"name"`
+	Address *addressDocument `json:"address"`
+}
+
 // address prints the address that get gives.
 func address(ctx context.Context, env *Env, name string, get func(*netapi.Client) (netapi.Address, error)) error {
 	var a netapi.Address
@@ -208,7 +214,7 @@ func address(ctx context.Context, env *Env, name string, get func(*netapi.Client
 	case err != nil:
 		return err
 	case env.JSON:
-		return env.document(map[string]any{"name": name, "address": describe(a)})
+		return env.document(namedAddress{name, describe(a)})
 	}
 	env.line("%s %v", name, describe(a))
 	return nil

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"nexus/source/api/netapi"
@@ -126,12 +127,33 @@ func (e *Env) write(to io.Writer, text string) {
 
 // document prints the one JSON document of a run.
 func (e *Env) document(v any) error {
-	data, err := json.MarshalIndent(v, "", " ")
+	data, err := encode(v)
 	if err != nil {
 		return err
 	}
-	e.write(e.Out, string(data)+"\n")
+	e.write(e.Out, data)
 	return nil
+}
+
+// encode makes a JSON document that no terminal obeys: DEL and the C1 controls, which JSON allows, are escaped too.
+func encode(v any) (string, error) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(v); err != nil {
+		return "", err
+	}
+	plain := text.String()
+	text.Reset()
+	for _, r := range plain {
+		if 0x7f <= r && r < 0xa0 { // only ever inside strings
+			fmt.Fprintf(&text, "\\u%04x", r)
+			continue
+		}
+		text.WriteRune(r)
+	}
+	return text.String(), nil
 }
 
 // ask opens a service that speaks net.capnp, hands do a client, and explains the error. ^C ends the call.

@@ -410,7 +410,7 @@ func TestHostileText(t *testing.T) {
 		t.Errorf("arp: %+v", got)
 	}
 	for _, args := range [][]string{{"if", "--json"}, {"arp", "--json"}, {"fetch", "pkg://a/b", "--json"}} {
-		if got := b.nx(args...); !json.Valid([]byte(got.out)) || strings.ContainsAny(got.out, "\x1b\x07\x00") {
+		if got := b.nx(args...); !json.Valid([]byte(got.out)) || strings.ContainsAny(got.out, "\x1b\x07\x00\u0085") {
 			t.Errorf("%q: %q", args, got.out)
 		}
 	}

@@ -83,13 +83,25 @@ func SendFrames(ctx context.Context, env *Env, frames [][]byte, progress func(se
 	}
 	switch {
 	case env.JSON:
-		return env.document(map[string]any{"frames": sent, "bytes": size})
+		return env.document(sentDocument{sent, size})
 	case sent == 1:
-		env.line("sent %s: %s", bytesText(size), decode.Line(frames[0]))
+		env.line("sent %s: %s", plural(size, "byte"), decode.Line(frames[0]))
 	default:
-		env.line("sent %d frames, %s", sent, bytesText(size))
+		env.line("sent %d frames, %s", sent, plural(size, "byte"))
 	}
 	return nil
+}
+
+// sentDocument is what was sent in JSON.
+type sentDocument struct {
+	Frames int `json:"frames"`
+	Bytes  int `json:"bytes"`
+}
+
+// receivedDocument is what was received in JSON.
+type receivedDocument struct {
+	Wanted int             `json:"wanted"`
+	Frames []frameDocument `json:"frames"`
 }
 
 // frameDocument is a frame in JSON.
@@ -164,7 +176,7 @@ func receive(ctx context.Context, env *Env, wanted int, timeout time.Duration) e
 		return err
 	}
 	if env.JSON {
-		if err := env.document(map[string]any{"wanted": wanted, "frames": frames}); err != nil {
+		if err := env.document(receivedDocument{wanted, frames}); err != nil {
 			return err
 		}
 	}

@@ -83,9 +83,17 @@ func both(flags *flag.FlagSet, value flag.Value, short, long, usage string) {
 // arguments checks how many arguments there are.
 func arguments(args []string, low, high int, c Command) error {
 	if len(args) < low || len(args) > high {
-		return Usagef("%s: want `%s`, got %d arguments", c.Name, c.Synopsis(), len(args))
+		return Usagef("%s: want `%s`, got %s", c.Name, c.Synopsis(), plural(len(args), "argument"))
 	}
 	return nil
+}
+
+// plural is a number of things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 const maxName = 15 // IFNAMSIZ without its NUL
