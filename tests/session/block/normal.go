@@ -1,0 +1,45 @@
+package block
+
+import (
+	"regexp"
+	"slices"
+)
+
+// varying is what differs from run to run or from machine to machine, and what stands for it in a comparison.
+var varying = []struct {
+	what    *regexp.Regexp
+	instead string
+}{
+	// The column of seconds before a line of the console.
+	{regexp.MustCompile(`^ *[0-9]+\.[0-9]{3} `), "TIME "},
+	// Durations, round trips (least/mean/most) among them, and sizes of memory.
+	{regexp.MustCompile(`[0-9][0-9./]* ?(s|ms|µs|us)\b`), "N $1"},
+	{regexp.MustCompile(`[0-9][0-9.]* (KiB|MiB)\b`), "N $1"},
+	{regexp.MustCompile(`\bpid [0-9]+`), "pid N"},
+	// What mkkernel counts in the kernel that it built.
+	{regexp.MustCompile(`^(build/neuron\.img: ).*`), "${1}COUNTS"},
+	// QEMU's version, and the back end that this machine permits.
+	{regexp.MustCompile(`^nexus: QEMU [^,]+, network card on .*`), "nexus: QEMU VERSION, network card on NIC"},
+	{regexp.MustCompile(`\brx frame len=[0-9]+`), "rx frame len=N"},
+}
+
+// floating are lines that tell of the wire: they come when the host's frames do, anywhere among their neighbours.
+var floating = regexp.MustCompile(`virtionetd: rx frame |netstackd: recv arp `)
+
+// Normal gives lines in the form in which two printings are compared: with letters for what varies, and the lines that float
+// behind the others, sorted.
+func Normal(lines []string) []string {
+	var fixed, floated []string
+	for _, line := range lines {
+		for _, v := range varying {
+			line = v.what.ReplaceAllString(line, v.instead)
+		}
+		if floating.MatchString(line) {
+			floated = append(floated, line)
+		} else {
+			fixed = append(fixed, line)
+		}
+	}
+	slices.Sort(floated)
+	return append(fixed, floated...)
+}
