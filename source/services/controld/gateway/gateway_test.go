@@ -137,9 +137,9 @@ func (r *rig) drained(h *host, session uint32, service string) {
 	r.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		h.say(session, control.Open, service)
-		f := <-h.heard
+		f := h.next()
 		for f.Kind == control.Data && f.Session != session {
-			f = <-h.heard // of a session that did not wait for it
+			f = h.next() // of a session that did not wait for it
 		}
 		if f.Kind == control.Opened && f.Session == session {
 			return

@@ -226,16 +226,27 @@ func (h *host) say(session uint32, kind control.Kind, body string) {
 // hear wants one frame; text is all of its body, or a part of it where the errno is one.
 func (h *host) hear(session uint32, kind control.Kind, errno syscall.Errno, text string) {
 	h.t.Helper()
+	f := h.next()
+	match := string(f.Body) == text || errno != 0 && bytes.Contains(f.Body, []byte(text))
+	if f.Session != session || f.Kind != kind || f.Errno != errno || !match {
+		h.t.Fatalf("heard session %d kind %d errno %d %.200q, want session %d kind %d errno %d %.200q",
+			f.Session, f.Kind, f.Errno, f.Body, session, kind, errno, text)
+	}
+}
+
+// next is the next frame that is heard.
+func (h *host) next() control.Frame {
+	h.t.Helper()
 	select {
 	case f, ok := <-h.heard:
-		match := string(f.Body) == text || errno != 0 && bytes.Contains(f.Body, []byte(text))
-		if !ok || f.Session != session || f.Kind != kind || f.Errno != errno || !match {
-			h.t.Fatalf("heard session %d kind %d errno %d %.200q, want session %d kind %d errno %d %.200q",
-				f.Session, f.Kind, f.Errno, f.Body, session, kind, errno, text)
+		if !ok {
+			h.t.Fatal("the guest's end is closed")
 		}
+		return f
 	case <-time.After(patience):
-		h.t.Fatalf("heard nothing, want session %d kind %d", session, kind)
+		h.t.Fatal("nothing is heard")
 	}
+	return control.Frame{}
 }
 
 // open opens a session.
