@@ -1,7 +1,7 @@
-// Package qtest runs QEMU's own virtio network device without any guest: the
+// Package qtest runs QEMU's own virtio devices, network and console, without any guest: the
 // machine's only program is two instructions that sleep for ever, and the test reads and writes
 // device registers through QEMU's qtest protocol. The machine's memory is a file that both map, so rings
-// and frames are really shared.
+// and buffers are really shared.
 package qtest
 
 import (

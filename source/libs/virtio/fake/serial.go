@@ -61,9 +61,8 @@ func NewSerial(maxPorts int, memory ...*Memory) *Serial {
 	s.Features = serialOffered
 	s.Config = make([]byte, serialConfigBytes) // u16 columns, u16 rows, u32 max_nr_ports, u32 emerg_wr: 5.3.4
 	binary.LittleEndian.PutUint32(s.Config[4:], uint32(maxPorts))
-	s.QueueMax = []uint32{128, 128, 32, 32}
-	for range maxPorts - 1 {
-		s.QueueMax = append(s.QueueMax, 128, 128)
+	for range 2 * (maxPorts + 1) {
+		s.QueueMax = append(s.QueueMax, 1024)
 	}
 	s.queues = make([]ring, len(s.QueueMax))
 	s.notify = s.notified
@@ -125,8 +124,10 @@ func (s *Serial) addPort(p *serialPort) {
 	s.Do(func() {
 		s.ports = append(s.ports, p)
 		s.tell(p.id, EventPortAdd, 1)
-		s.generation++
-		s.raiseLive(2) // as QEMU does, though nothing in the configuration changed
+		if s.status&4 != 0 {
+			s.generation++ // as QEMU does, though nothing in the configuration changed
+			s.raise(2)
+		}
 	})
 }
 
@@ -145,17 +146,12 @@ func (s *Serial) RemovePort(id uint32) {
 	})
 }
 
-func (s *Serial) raiseLive(isr uint32) {
-	if s.status&4 != 0 {
-		s.raise(isr)
-	}
-}
-
 // control handles what the driver says.
 func (s *Serial) control() {
 	if s.HoldControl {
 		return
 	}
+	defer s.interrupt(controlOut) // QEMU says so whether or not there was a message
 	for {
 		head, chain, ok := s.next(controlOut)
 		if !ok {
@@ -270,6 +266,10 @@ func (s *Serial) Disconnect(id uint32) {
 
 // discard completes everything in the transmit queue but the buffer that the host had taken half of.
 func (s *Serial) discard(p *serialPort) {
+	if s.queues[portQueue(p.id)+1].ready != 1 {
+		return
+	}
+	defer s.interrupt(portQueue(p.id) + 1) // likewise
 	for {
 		head, _, ok := s.next(portQueue(p.id) + 1)
 		if !ok {
@@ -323,9 +323,15 @@ func (s *Serial) input(p *serialPort) {
 // output gives the host what the driver made available, as far as it has room.
 func (s *Serial) output(p *serialPort) {
 	q := portQueue(p.id) + 1
+	if s.queues[q].ready != 1 {
+		return
+	}
 	if !p.host {
 		s.discard(p)
 		return
+	}
+	if p.room != 0 {
+		defer s.interrupt(q) // QEMU says so whether or not there was anything
 	}
 	for p.room != 0 {
 		if p.partial == nil {

@@ -1,6 +1,8 @@
 package port
 
 import (
+	"fmt"
+
 	"nexus/source/libs/irq"
 	"nexus/source/libs/svc"
 	"nexus/source/libs/virtio"
@@ -47,6 +49,13 @@ func openMemory(s *svc.Service, c *Config) error {
 	f, err := s.Descriptor("memory")
 	if err != nil {
 		return err
+	}
+	stat, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("descriptor memory: %w", err)
+	}
+	if stat.Size() < serialdev.MemoryBytes {
+		return fmt.Errorf("descriptor memory has %d bytes, want %d: correct the manifest", stat.Size(), serialdev.MemoryBytes)
 	}
 	c.Memory, err = dma.Map(f, serialdev.MemoryBytes)
 	return err

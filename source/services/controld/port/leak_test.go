@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain fails when a test leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// verify runs the tests, and fails when one leaves a goroutine behind.
+func verify(m *testing.M) { goleak.VerifyTestMain(m) }
