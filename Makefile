@@ -74,7 +74,11 @@ test-qtest: setup ## the drivers against QEMU's real devices, without our kernel
 
 .PHONY: test-boot
 test-boot: build ## the whole system in QEMU: proofs on every back end, faults, bad input
-	@$(GOTEST) -count=1 -p 1 -timeout 10m $$(go list ./tests/... | grep -v -e /qtest -e /deps)
+	@$(GOTEST) -count=1 -p 1 -timeout 20m $$(go list ./tests/... | grep -v -e /qtest -e /deps)
+
+.PHONY: test-guides
+test-guides: build ## the worked examples of docs/guides and README's boot, followed word for word
+	@$(GOTEST) -count=1 -p 1 -timeout 20m ./tests/guides/... ./tests/session/...
 
 .PHONY: boots100
 boots100: build ## 100 boots in a row on each back end, with a summary
