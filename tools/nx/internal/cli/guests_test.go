@@ -183,6 +183,34 @@ func TestDetachNotProven(t *testing.T) {
 	}
 }
 
+// A guest that is to stay and hangs has its verdict when the contract's budget is
+// over.
+func TestDetachHangs(t *testing.T) {
+	b := newBench(t, "silent")
+	rules, err := os.ReadFile("../../../../tests/contract/markers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := strings.Replace(string(rules), `"budget_ms": 20000`, `"budget_ms": 100`, 1)
+	if short == string(rules) {
+		t.Fatal("the contract has another budget")
+	}
+	if err := os.WriteFile(b.path("contract"), []byte(short), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	status, out := b.detach(t, "--contract", b.path("contract"))
+	if status != exitUnproven || !strings.Contains(out, "the machine was stopped: its boot is not proven") || !strings.Contains(out, "profile-deterministic of nexus-init is missing") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	status, out = b.detach(t, "--contract", b.path("contract"), "--keep")
+	if status != exitUnproven || !strings.Contains(out, "nexus: g2 runs on") {
+		t.Errorf("kept: status %d:\n%s", status, out)
+	}
+	if got := b.guests(t, "--all"); got != "g1=ended g2=standing" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // An interrupt before the verdict ends the boot, cleanly, and says so.
 func TestInterrupt(t *testing.T) {
 	for name, more := range map[string][]string{"here": nil, "staying": {"--stay"}, "detached": {"--detach"}} {
