@@ -281,6 +281,18 @@ func TestFollowInterrupted(t *testing.T) {
 	}
 }
 
+// In a namespace where the user may be another the run directory stays the same.
+func TestRunDirectoryInNamespace(t *testing.T) {
+	if err := usable(t); err != nil {
+		t.Skipf("needs a TAP: %v", err)
+	}
+	b := newBench(t, "good")
+	b.env = append(b.env, "NEXUS_RUN=", "XDG_RUNTIME_DIR="+b.run)
+	if out := b.says(t, exitDone, []string{"tap", "--", "sh", "-c", "echo $NEXUS_RUN"}); out != b.run+"/nexus\n" {
+		t.Errorf("got %q", out)
+	}
+}
+
 // What was not asked to be kept, and what never ran, leaves nothing.
 func TestForget(t *testing.T) {
 	b := newBench(t, "good")

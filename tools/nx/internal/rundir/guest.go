@@ -208,9 +208,24 @@ func (g *Guest) Path(file string) string { return filepath.Join(g.root.path, g.n
 func (g *Guest) Update(change func(*State)) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err := g.still(); err != nil {
+		return err
+	}
 	change(&g.state)
 	if err := write(filepath.Join(g.root.path, g.name), g.state); err != nil {
 		return fmt.Errorf("%w: %w", ErrDirectory, err)
+	}
+	return nil
+}
+
+// still refuses a folder that somebody took away, and perhaps made anew.
+func (g *Guest) still() error {
+	mine, err := g.lock.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDirectory, err)
+	}
+	if now, err := os.Lstat(g.Path(LockFile)); err != nil || !os.SameFile(mine, now) {
+		return fmt.Errorf("%w: the folder of %s was taken away from its runner", ErrDirectory, g.name)
 	}
 	return nil
 }
@@ -220,6 +235,9 @@ func (g *Guest) Update(change func(*State)) error {
 func (g *Guest) Close(forget bool) error {
 	if forget {
 		defer g.lock.Close()
+		if err := g.still(); err != nil {
+			return err
+		}
 		return g.root.remove(g.name)
 	}
 	err := g.lock.Close()

@@ -307,6 +307,33 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// A runner whose folder was removed by hand leaves alone the guest that has its
+// name now.
+func TestTakenAway(t *testing.T) {
+	r := root(t)
+	old, err := r.Create("one", State{NIC: "old"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(r.Path(), "one")); err != nil {
+		t.Fatal(err)
+	}
+	g, err := r.Create("one", State{NIC: "new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close(true)
+	if err := old.Update(func(s *State) { s.Phase = Ended }); !errors.Is(err, ErrDirectory) {
+		t.Errorf("update: %v", err)
+	}
+	if err := old.Close(true); !errors.Is(err, ErrDirectory) {
+		t.Errorf("close: %v", err)
+	}
+	if info, err := r.Find("one"); err != nil || info.NIC != "new" || info.Phase != Booting {
+		t.Errorf("got %+v, %v", info, err)
+	}
+}
+
 // What was left half made or half removed is cleaned away by the next.
 func TestLeftovers(t *testing.T) {
 	r := root(t)
