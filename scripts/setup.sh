@@ -26,6 +26,7 @@ needs=(
 	/usr/include/stdlib.h:libc6-dev
 	git:git
 	make:make
+	/usr/bin/chromium:chromium
 )
 
 # Debian keeps ip and dnsmasq in sbin, which a user's PATH may lack.

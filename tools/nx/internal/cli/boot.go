@@ -13,6 +13,7 @@ import (
 
 	"nexus/tools/nx/internal/boot"
 	"nexus/tools/nx/internal/machine"
+	"nexus/tools/nx/internal/report"
 	"nexus/tools/nx/internal/rundir"
 	"nexus/tools/nx/internal/tap"
 )
@@ -24,6 +25,7 @@ type bootFlags struct {
 	verbose bool
 	color   string
 	record  string
+	page    string
 	name    string
 	detach  bool
 	keep    bool   // with detach: a guest whose boot is not proven too
@@ -91,6 +93,7 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.StringArrayVar(&f.Devices, "device", nil, "plug in one more `DEVICE`, as QEMU's -device takes it, e.g. virtio-rng-device,bus=virtio-mmio-bus.3")
 	fs.StringVar(&f.PCAP, "pcap", "", "write what crossed the wire to this file")
 	fs.StringVar(&f.record, "record", "", "write the report, for nx prove, to this file")
+	fs.StringVar(&f.page, "report", "", "write the boot as one HTML page to this file")
 	fs.BoolVar(&f.json, "json", false, "print the report as JSON instead of the console")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show the firmware's lines too")
 	fs.BoolVar(&f.Legacy, "legacy-nic", false, "offer a version 1 card, which Nexus must refuse")
@@ -195,7 +198,7 @@ func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error 
 	if err != nil {
 		return err
 	}
-	report, err := boot.Run(ctx, f.Options, nic, why, f.watcher(s))
+	result, err := boot.Run(ctx, f.Options, nic, why, f.watcher(s))
 	// Of what never ran nothing is left.
 	if closeErr := f.Guest.Close(f.forget || err != nil); closeErr != nil {
 		fmt.Fprintln(s.err, "nx: warning:", closeErr)
@@ -206,11 +209,11 @@ func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error 
 	if err != nil {
 		return err
 	}
-	f.show.finish(report)
-	if err := f.save(s, report); err != nil {
+	f.show.finish(result)
+	if err := f.save(s, result); err != nil {
 		return err
 	}
-	if !report.Verdict.Proven {
+	if !result.Verdict.Proven {
 		return statusError(exitUnproven)
 	}
 	return nil
@@ -230,9 +233,14 @@ func (f *bootFlags) watcher(s streams) boot.Watcher {
 }
 
 // save writes the report where that was asked for.
-func (f *bootFlags) save(s streams, report *boot.Report) error {
+func (f *bootFlags) save(s streams, result *boot.Report) error {
 	if f.record != "" {
-		if err := writeReport(f.record, report); err != nil {
+		if err := writeReport(f.record, result); err != nil {
+			return err
+		}
+	}
+	if f.page != "" {
+		if err := writePage(f.page, report.Input{Boot: result, Frames: report.Captured(result.Capture)}); err != nil {
 			return err
 		}
 	}
@@ -241,7 +249,7 @@ func (f *bootFlags) save(s streams, report *boot.Report) error {
 	}
 	out := json.NewEncoder(s.out)
 	out.SetIndent("", " ")
-	return out.Encode(report)
+	return out.Encode(result)
 }
 
 func writeReport(path string, report *boot.Report) error {

@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"time"
 
@@ -119,6 +120,20 @@ func others(n int) string {
 
 // find looks for one piece of evidence.
 func (e *Evidence) find(hit *Hit, out *Outside) Finding {
+	f := e.look(hit, out)
+	f.What = groupName.ReplaceAllStringFunc(f.What, func(name string) string {
+		if value, ok := hit.Groups[name[1:]]; ok {
+			return value
+		}
+		return name
+	})
+	return f
+}
+
+// groupName is a use of a group of the marker's line.
+var groupName = regexp.MustCompile(`\$[A-Za-z0-9_]+`)
+
+func (e *Evidence) look(hit *Hit, out *Outside) Finding {
 	before := time.Duration(math.MaxInt64)
 	if e.Earlier {
 		before = hit.Line.At
@@ -135,7 +150,10 @@ func (e *Evidence) find(hit *Hit, out *Outside) Finding {
 		return Finding{What: "the host's own " + e.Host + " answered", Found: out.HostAsked[e.Host]}
 	case e.HTTP != nil:
 		times := max(e.HTTP.Times, 1)
-		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes, %d times", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size, times)
+		what := fmt.Sprintf("GET %s on the host's port %d answered with %s bytes", e.HTTP.Path, e.HTTP.Port, e.HTTP.Size)
+		if times > 1 {
+			what += fmt.Sprintf(", %d times", times)
+		}
 		size, ok := number(e.HTTP.Size, hit.Groups)
 		if !ok {
 			return Finding{What: what}
