@@ -170,6 +170,19 @@ func hostile(t testing.TB) Input {
 	return in
 }
 
+// busy is the recorded boot and a download, whose frames are alike.
+func busy(t testing.TB) Input {
+	in := complete(t)
+	data := strings.Repeat("0123456789abcdef", 90)
+	for i := range 20 {
+		at := in.Boot.Took + time.Duration(i)*ms
+		in.Frames = append(in.Frames,
+			Frame{at, segment(frame.Host, frame.Guest, 8080, 50000, uint32(i*len(data)), false, data)},
+			Frame{at, segment(frame.Guest, frame.Host, 50000, 8080, 1, false, "")})
+	}
+	return in
+}
+
 // flooded is a boot with more of everything than a page shows.
 func flooded(t testing.TB) Input {
 	in := recorded(t)
