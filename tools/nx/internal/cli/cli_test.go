@@ -504,6 +504,21 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// A series that cannot boot ends at once, and says why.
+func TestSeriesCannotRun(t *testing.T) {
+	b := newBench(t, "good")
+	args := append([]string{"soak", "--boots", "3", "--nic", "wire", "--"}, b.flags()...)
+	if status, out := run(t, b.nx(append(args, "--qemu", "none")...)); status != exitFailed || !strings.Contains(out, "none is not installed") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	failed := errors.New("exit status 2")
+	for out, want := range map[string]string{`{"error":{"text":"why","status":2}}`: "why", "": "exit status 2", `{"error":{}}`: "exit status 2", "[]": "exit status 2"} {
+		if got := childError([]byte(out), failed); got.Error() != want {
+			t.Errorf("%q: got %v", out, got)
+		}
+	}
+}
+
 func TestSame(t *testing.T) {
 	b := newBench(t, "good")
 	status, out := run(t, b.nx(append([]string{"same", "--boots", "2", "--contract", "../../../../tests/contract/markers.json", "--"}, b.flags()...)...))

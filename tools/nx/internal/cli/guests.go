@@ -27,8 +27,13 @@ func newPs(s streams) *cobra.Command {
 It changes nothing.
 
 STATE is booting, standing (it serves on after its verdict), ended, or died: its
-nx was killed, and QEMU with it. PID is that of the guest's nx.`,
-		Args: cobra.NoArgs,
+nx was killed, and QEMU with it. PID is that of the guest's nx.
+
+Exit status:
+  0  they are listed, if there are any
+  2  wrong usage, or the run directory cannot be read`,
+		Example: "  nx ps\n  nx ps --all --json",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			root, err := rundir.Open(rundir.Default())
 			if err != nil {

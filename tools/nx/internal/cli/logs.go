@@ -24,8 +24,13 @@ func newLogs(s streams) *cobra.Command {
 		Short: "Show what a guest printed, also after its end",
 		Long: `Show the console of the guest NAME: each line with its time since the exec of
 QEMU, markers with "*", forbidden lines with "!". Without NAME it is the guest that
-runs, or where none does the one that ran last.`,
-		Args: cobra.MaximumNArgs(1),
+runs, or where none does the one that ran last.
+
+Exit status:
+  0  it is shown, and with --follow the guest has ended or an interrupt came
+  2  there is no such guest, or its log cannot be read`,
+		Example: "  nx logs -f web\n  nx logs --raw web | go run ./tools/mkkernel symbolize",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if err := checkColor(color); err != nil {
 				return err

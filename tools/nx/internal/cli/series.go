@@ -169,11 +169,24 @@ func bootChild(ctx context.Context, s streams, args []string) (*boot.Report, err
 	}
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitUnproven) {
-		return nil, err
+		return nil, childError(out.Bytes(), err)
 	}
 	report := new(boot.Report)
 	if err := json.Unmarshal(out.Bytes(), report); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	return report, nil
+}
+
+// childError is what a child said in its error document, if it wrote one, else err.
+func childError(out []byte, err error) error {
+	var said struct {
+		Error struct {
+			Text string `json:"text"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(out, &said) == nil && said.Error.Text != "" {
+		return errors.New(said.Error.Text)
+	}
+	return err
 }

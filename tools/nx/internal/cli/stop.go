@@ -27,6 +27,7 @@ killed, and QEMU with it.
 Exit status:
   0  they have ended
   2  there is no such guest, or it could not be ended`,
+		Example: "  nx stop web\n  nx stop --all --timeout 1s",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if all && len(names) > 0 {
 				return errors.New("--all is every guest: leave out the names")
