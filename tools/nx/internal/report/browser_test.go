@@ -256,7 +256,11 @@ const (
 	// overflow: nothing reaches beyond the window but in a box that scrolls.
 	overflow = `(() => {
 		const width = document.documentElement.clientWidth, wrong = [];
-		const inBox = (e) => { for (; e && e !== document.body; e = e.parentElement) if (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX)) return true; return false; };
+		const known = new Map([[document.body, false]]);
+		const inBox = (e) => {
+			if (!known.has(e)) known.set(e, /auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || inBox(e.parentElement));
+			return known.get(e);
+		};
 		if (visualViewport.width > width || document.documentElement.scrollWidth > width) wrong.push("the page is " + document.documentElement.scrollWidth + " wide in " + width);
 		for (const e of document.body.querySelectorAll("*")) {
 			const r = e.getBoundingClientRect();
@@ -283,7 +287,11 @@ const (
 	contrast = `(() => {
 		const rgba = (s) => { const m = s.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m.slice(0, 3), 1] : m; };
 		const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-		const behind = (e) => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); if (c[3] > 0) return c; } return [255, 255, 255, 1]; };
+		const known = new Map([[null, [255, 255, 255, 1]]]);
+		const behind = (e) => {
+			if (!known.has(e)) { const c = rgba(getComputedStyle(e).backgroundColor); known.set(e, c[3] > 0 ? c : behind(e.parentElement)); }
+			return known.get(e);
+		};
 		const wrong = new Set();
 		for (const e of document.body.querySelectorAll("*")) {
 			if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || e.closest(".sr, title, desc, script, style")) continue;
