@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nexus/source/api/netcli"
+	"nexus/tools/nx-net/doctor"
 )
 
 // Config is what the command works with.
@@ -21,6 +22,9 @@ type Config struct {
 	// Dial finds a guest by its name, or the only one when the name is "", and gives its services. Its error says what to do.
 	// What it returns may also be an io.Closer, and a netcli.Ender to tell how a channel ended.
 	Dial func(ctx context.Context, guest string) (netcli.Services, error)
+
+	// Facts gathers what doctor judges by, from outside the guest. The error says that there is no such guest.
+	Facts func(ctx context.Context, guest string) (doctor.Facts, error)
 
 	// Guests, if set, lists the names that --guest may have, for completion.
 	Guests func() []string
@@ -74,6 +78,7 @@ also for an error.
 		}
 		cmd.AddCommand(sub)
 	}
+	cmd.AddCommand(c.capture(), c.doctor())
 	return cmd
 }
 

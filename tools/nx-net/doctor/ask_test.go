@@ -120,9 +120,8 @@ func run(t *testing.T, asJSON bool, facts Facts, services Services, args ...stri
 	t.Helper()
 	var out bytes.Buffer
 	cmd := New(Config{
-		Collect: func(context.Context, string) (Facts, Services, error) { return facts, services, nil },
+		Collect: func(context.Context) (Facts, Services, error) { return facts, services, nil },
 		JSON:    func() bool { return asJSON },
-		Guest:   func() string { return "" },
 		Out:     &out,
 	})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true

@@ -13,16 +13,12 @@ import (
 	"nexus/source/libs/svc"
 )
 
-// Config is what the command needs of its surroundings.
+// Config is what the command needs of its surroundings. The functions are called when it runs.
 type Config struct {
-	// Collect gathers the facts about this machine and the guest named (or the only one, or the last, when guest is ""), and the
-	// guest's services if it runs, else nil.
-	Collect func(ctx context.Context, guest string) (Facts, Services, error)
-	// JSON reports whether the answer is to be one JSON document.
-	JSON func() bool
-	// Guest is the guest asked for.
-	Guest func() string
-	Out   io.Writer
+	// Collect gathers the facts from outside a guest, and its services if it runs, else nil.
+	Collect func(ctx context.Context) (Facts, Services, error)
+	JSON    func() bool // the answer is to be one JSON document
+	Out     io.Writer
 }
 
 // ErrFaulty says that a fault was found; it has been printed.
@@ -61,7 +57,7 @@ Exit status:
 }
 
 func (c Config) run(ctx context.Context, target netip.Addr) error {
-	facts, services, err := c.Collect(ctx, c.Guest())
+	facts, services, err := c.Collect(ctx)
 	if err != nil {
 		return err
 	}

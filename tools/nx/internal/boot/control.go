@@ -1,48 +1,51 @@
 package boot
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
+	"nexus/tools/nx/internal/control"
 	"nexus/tools/nx/internal/rundir"
 )
 
-// control is the host's side of the guest's control port.
-type control struct {
-	guest *os.File // QEMU's end, to be closed here once QEMU has it
-	host  *os.File
+// controlPort is the host's side of the guest's control port: it is shared among
+// clients, who find it as rundir.SocketFile in the guest's folder.
+type controlPort struct {
+	guest  *os.File // QEMU's end, to be closed here once QEMU has it
+	cancel context.CancelFunc
+	ended  chan error
 }
 
-// openControl makes the control port's two ends. What serves the host's end to
-// clients, on rundir.SocketFile in the guest's folder, is started here and ended
-// in shut.
-func openControl(_ *rundir.Guest) (*control, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+// openControl makes the port and lets clients come.
+func openControl(guest *rundir.Guest) (*controlPort, error) {
+	file, port, err := control.Pair()
 	if err != nil {
-		return nil, fmt.Errorf("control port: %w", os.NewSyscallError("socketpair", err))
+		return nil, err
 	}
-	if err := unix.SetNonblock(fds[1], true); err != nil {
-		return nil, errors.Join(fmt.Errorf("control port: %w", err), unix.Close(fds[0]), unix.Close(fds[1]))
+	mux, err := control.Listen(guest.Path(rundir.SocketFile), port)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("control port: %w", err)
 	}
-	return &control{
-		guest: os.NewFile(uintptr(fds[0]), "control-guest"),
-		host:  os.NewFile(uintptr(fds[1]), "control-host"), // its waits can be bounded
-	}, nil
+	// Not the boot's: the port ends when QEMU does, whatever ends that.
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &controlPort{guest: file, cancel: cancel, ended: make(chan error, 1)}
+	go func() { c.ended <- mux.Serve(ctx) }()
+	return c, nil
 }
 
 // started lets go of QEMU's end, so that the port ends when QEMU does.
-func (c *control) started() {
+func (c *controlPort) started() {
 	if c.guest != nil {
 		_ = c.guest.Close()
 		c.guest = nil
 	}
 }
 
-// shut closes both ends.
-func (c *control) shut() error {
+// shut ends the port and its clients.
+func (c *controlPort) shut() error {
 	c.started()
-	return c.host.Close()
+	c.cancel()
+	return <-c.ended
 }

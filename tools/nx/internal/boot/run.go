@@ -47,7 +47,7 @@ type run struct {
 	files   map[string]int64
 	rec     capture.Recorder
 	backend *backend
-	control *control
+	control *controlPort
 	log     *consoleLog
 	lines   chan machine.Line
 	last    time.Duration // when the last marker came

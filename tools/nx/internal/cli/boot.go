@@ -67,10 +67,6 @@ directory: $NEXUS_RUN, else nexus in $XDG_RUNTIME_DIR, else /tmp/nexus-UID.
 
 func (f *bootFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	qemu := os.Getenv("NEXUS_QEMU")
-	if qemu == "" {
-		qemu = "qemu-system-riscv64"
-	}
 	fs.StringVar(&f.NIC, "nic", boot.NICAuto, "network card's back end: auto, tap, wire, user or none")
 	fs.StringVar(&f.Net, "net", boot.NetStub, "how virt0 gets its address: stub, static or dhcp")
 	fs.StringVar(&f.Profile, "profile", machine.Deterministic, "deterministic or default")
@@ -84,11 +80,11 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.IntVar(&f.Memory, "memory", 0, fmt.Sprintf("memory in MiB, %d to %d; the default is the device tree's, %d", machine.MinMemory, machine.MaxMemory, machine.DefaultMemory))
 	fs.IntVar(&f.SMP, "smp", 1, fmt.Sprintf("harts of the machine, 1 to %d; Nexus runs on one of them", machine.MaxSMP))
 	fs.StringVar(&f.color, "color", colorAuto, "colour the console: auto, always or never; auto minds $NO_COLOR and TERM=dumb")
-	fs.StringVar(&f.Kernel, "kernel", "build/neuron.img", "kernel image")
-	fs.StringVar(&f.Archive, "archive", "build/boot.cpio", "boot archive")
-	fs.StringVar(&f.DTB, "dtb", "build/virt-nexus.dtb", "compiled device tree")
-	fs.StringVar(&f.Contract, "contract", "tests/contract/markers.json", "marker contract")
-	fs.StringVar(&f.QEMU, "qemu", qemu, "QEMU to execute ($NEXUS_QEMU)")
+	fs.StringVar(&f.Kernel, "kernel", defaultKernel, "kernel image")
+	fs.StringVar(&f.Archive, "archive", defaultArchive, "boot archive")
+	fs.StringVar(&f.DTB, "dtb", defaultDTB, "compiled device tree")
+	fs.StringVar(&f.Contract, "contract", defaultContract, "marker contract")
+	fs.StringVar(&f.QEMU, "qemu", defaultQEMU(), "QEMU to execute ($NEXUS_QEMU)")
 	fs.StringArrayVar(&f.Append, "append", nil, "more words for the kernel command line")
 	fs.StringArrayVar(&f.Devices, "device", nil, "plug in one more `DEVICE`, as QEMU's -device takes it, e.g. virtio-rng-device,bus=virtio-mmio-bus.3")
 	fs.StringVar(&f.PCAP, "pcap", "", "write what crossed the wire to this file")

@@ -30,7 +30,7 @@ anything: the same console, capture and contract give the same verdict.
 		},
 	}
 	cmd.Flags().StringVar(&o.PCAP, "pcap", "", "the capture of the boot")
-	cmd.Flags().StringVar(&o.Archive, "archive", "build/boot.cpio", "boot archive")
-	cmd.Flags().StringVar(&o.Contract, "contract", "tests/contract/markers.json", "marker contract")
+	cmd.Flags().StringVar(&o.Archive, "archive", defaultArchive, "boot archive")
+	cmd.Flags().StringVar(&o.Contract, "contract", defaultContract, "marker contract")
 	return cmd
 }

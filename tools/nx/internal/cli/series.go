@@ -131,7 +131,7 @@ follows -- is given to every nx boot.
 		},
 	}
 	cmd.Flags().IntVar(&boots, "boots", 10, "how many boots")
-	cmd.Flags().StringVar(&file, "contract", "tests/contract/markers.json", "marker contract")
+	cmd.Flags().StringVar(&file, "contract", defaultContract, "marker contract")
 	return cmd
 }
 

@@ -57,20 +57,10 @@ Exit status:
 		},
 	}
 	cmd.Flags().StringVar(&qemu, "qemu", defaultQEMU(), "QEMU to ask ($NEXUS_QEMU)")
-	cmd.Flags().StringVar(&kernel, "kernel", "build/neuron.img", "kernel image")
-	cmd.Flags().StringVar(&archive, "archive", "build/boot.cpio", "boot archive")
+	cmd.Flags().StringVar(&kernel, "kernel", defaultKernel, "kernel image")
+	cmd.Flags().StringVar(&archive, "archive", defaultArchive, "boot archive")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
-}
-
-// qemuVariable is the environment variable that names QEMU.
-const qemuVariable = "NEXUS_QEMU"
-
-func defaultQEMU() string {
-	if qemu := os.Getenv(qemuVariable); qemu != "" {
-		return qemu
-	}
-	return "qemu-system-riscv64"
 }
 
 // versionOf reads what the Go toolchain put into the program.

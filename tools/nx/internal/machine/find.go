@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -142,4 +143,26 @@ func Explain(stderr string) string {
 		}
 	}
 	return ""
+}
+
+// firmware is the file that QEMU loads for -M virt unless it is told another.
+const firmware = "opensbi-riscv64-generic-fw_dynamic.bin"
+
+// FindFirmware looks for the firmware where the QEMU at path would. Error:
+// ErrMissing, or that QEMU does not say where it looks.
+func FindFirmware(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "-L", "help")
+	cmd.WaitDelay = killGrace
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s -L help failed: %w", path, err)
+	}
+	for folder := range strings.Lines(string(out)) {
+		if _, err := os.Stat(filepath.Join(strings.TrimSpace(folder), firmware)); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("the firmware %s is %w where QEMU looks for it: `apt-get install opensbi` (scripts/setup.sh does)", firmware, ErrMissing)
 }
