@@ -228,7 +228,7 @@ func pcap(t testing.TB, link layers.LinkType, frames ...[]byte) []byte {
 	return file.Bytes()
 }
 
-func pcapng(t testing.TB, link layers.LinkType, frames ...[]byte) []byte {
+func pcapngFile(t testing.TB, link layers.LinkType, frames ...[]byte) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	w, err := pcapgo.NewNgWriter(&file, link)
@@ -255,7 +255,7 @@ func write(t testing.TB, data []byte) string {
 
 func TestSendFile(t *testing.T) {
 	frames := [][]byte{frame(14), frame(1514), frame(60)}
-	for name, data := range map[string][]byte{"pcap": pcap(t, layers.LinkTypeEthernet, frames...), "pcapng": pcapng(t, layers.LinkTypeEthernet, frames...)} {
+	for name, data := range map[string][]byte{"pcap": pcap(t, layers.LinkTypeEthernet, frames...), "pcapng": pcapngFile(t, layers.LinkTypeEthernet, frames...)} {
 		h := newHost(t)
 		got := h.nx("net", "sendraw", "--file", write(t, data))
 		if got != (ran{0, "sent 3 frames, 1588 bytes\n", ""}) || !reflect.DeepEqual(h.guest.Sent(), frames) {
@@ -311,7 +311,7 @@ func TestBadFiles(t *testing.T) {
 		{"head only", whole[:24], "not a capture of Ethernet frames: it has no frames"},
 		{"ends early", whole[:len(whole)-1], "not a capture of Ethernet frames: frame 2: unexpected EOF"},
 		{"raw IP", pcap(t, layers.LinkTypeRaw, frame(60)), "not a capture of Ethernet frames: link type Raw"},
-		{"raw IP, pcapng", pcapng(t, layers.LinkTypeRaw, frame(60)), "not a capture of Ethernet frames: link type Raw"},
+		{"raw IP, pcapng", pcapngFile(t, layers.LinkTypeRaw, frame(60)), "not a capture of Ethernet frames: link type Raw"},
 		{"cut", cut, "frame 1 was cut to 60 of 255 bytes when it was captured"},
 		{"short frame", pcap(t, ethernet, frame(60), frame(60)[:13]), "frame 2: the frame has 13 bytes"},
 		{"long frame", pcap(t, ethernet, frame(1515)), "frame 1: the frame has 1515 bytes: the link takes at most 1514"},
@@ -330,8 +330,8 @@ func TestBadFiles(t *testing.T) {
 
 func FuzzReadFrames(f *testing.F) {
 	f.Add(pcap(f, layers.LinkTypeEthernet, frame(60), frame(14)))
-	f.Add(pcapng(f, layers.LinkTypeEthernet, frame(60), frame(14)))
-	f.Add(pcapng(f, layers.LinkTypeRaw, frame(60)))
+	f.Add(pcapngFile(f, layers.LinkTypeEthernet, frame(60), frame(14)))
+	f.Add(pcapngFile(f, layers.LinkTypeRaw, frame(60)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		frames, err := readFrames(bytes.NewReader(data))
 		if (err == nil) == (len(frames) == 0) {

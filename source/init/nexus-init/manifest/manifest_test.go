@@ -160,13 +160,16 @@ func TestParseRefuses(t *testing.T) {
 // one has the descriptors that the contract gives it.
 func TestInstalledManifests(t *testing.T) {
 	contract := map[string]string{
-		"virtionetd":      "window irq rings frames net.netstackd",
-		"netstackd":       "virtionetd sockets net.selftest",
+		"virtionetd":      "window irq rings frames net.netstackd net.control0 net.control1 net.control2",
+		"netstackd":       "virtionetd sockets net.selftest net.nx net.control0 net.control1 net.control2 net.control3",
 		"packagefsd":      "pkg.fetchd",
 		"echod":           "",
-		"fetchd":          "packages fetch.selftest",
+		"fetchd":          "packages fetch.selftest fetch.control0 fetch.control1",
 		"selftest-client": "netstackd fetchd",
 		"selftest-rights": "",
+		"nx":              "netstackd",
+		"controld": "window irq memory netstackd.0 netstackd.1 netstackd.2 netstackd.3 " +
+			"virtionetd.0 virtionetd.1 virtionetd.2 fetchd.0 fetchd.1",
 	}
 	for _, file := range []string{"default.json", "bench.json"} {
 		data, err := os.ReadFile(filepath.Join("../../../../pkg/manifests", file))
@@ -189,7 +192,7 @@ func TestInstalledManifests(t *testing.T) {
 			}
 		}
 		want := map[string]string{
-			"default.json": "virtionetd netstackd packagefsd echod fetchd selftest-client selftest-rights",
+			"default.json": "virtionetd netstackd packagefsd echod fetchd selftest-client selftest-rights nx controld",
 			"bench.json":   "virtionetd netstackd echod benchd",
 		}
 		if got := strings.Join(order, " "); got != want[file] {

@@ -119,7 +119,10 @@ var (
 	untilEchoed = []string{"SELFTEST: net fetch echo ok"}
 	untilDone   = []string{
 		"netstackd: recv arp who-has", "SELFTEST: net udp echo ok", "nexus-init: selftest-client done",
-		"nexus-init: start selftest-rights", "nexus-init: selftest-rights done", "nexus-init: rights ok n=1",
+		"nexus-init: start selftest-rights", "nexus-init: selftest-rights done",
+		"nexus-init: start nx", "nx: net if n=2", "nexus-init: nx done",
+		"nexus-init: start controld", "controld: ready", "nexus-init: controld ready",
+		"nexus-init: rights ok n=1",
 		"nexus-init: memory nexus-init rss=900 KiB shared=800 KiB", "nexus-init: done",
 	}
 	atTheEnd = "neuron: power off, init exited with status 0"

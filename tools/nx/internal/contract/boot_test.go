@@ -75,7 +75,10 @@ func good() *boot {
 	b.frame(187*ms, frame.UDP(host, guest, 7, 40000, []byte("selftest")))
 	at = 190 * ms
 	lines("SELFTEST: net udp echo ok", "nexus-init: selftest-client done",
-		"nexus-init: start selftest-rights", "nexus-init: selftest-rights done", "nexus-init: rights ok n=40",
+		"nexus-init: start selftest-rights", "nexus-init: selftest-rights done",
+		"nexus-init: start nx", "nx: net if n=2", "nexus-init: nx done",
+		"nexus-init: start controld", "controld: ready", "nexus-init: controld ready",
+		"nexus-init: rights ok n=40",
 		"nexus-init: memory nexus-init rss=900 KiB shared=800 KiB", "nexus-init: done",
 		"neuron: power off, init exited with status 0")
 	return b
