@@ -89,12 +89,17 @@ func (g *Guest) Open(service string) (*channel.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.Serve(service, far)
+	return near, nil
+}
+
+// Serve makes conn a channel to a service.
+func (g *Guest) Serve(service string, conn *channel.Conn) {
 	var handler channel.Handler = &netServer{g, service}
 	if service == netcli.Fetchd {
 		handler = fetchapi.Handler{Fetches: &fetches{guest: g}}
 	}
-	g.running.Go(func() { _ = channel.Serve(far, handler) }) // a client that broke its channel is what is tested
-	return near, nil
+	g.running.Go(func() { _ = channel.Serve(conn, handler) }) // a client that broke its channel is what is tested
 }
 
 // Opened returns which services were opened, in order.
