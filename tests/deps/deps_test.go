@@ -162,6 +162,9 @@ func TestJudge(t *testing.T) {
 		{"source/nexus", "source/services/echod/program", true},
 		{"source/nexus", "source/kernel/neuron", false},
 		{"tools/nx/internal/boot", "tools/mkkernel", false},
+		{"tools/nx/internal/cli", "tools/nx-net", true},
+		{"tools/nx-net", "tools/nx/internal/cli", false},
+		{"tools/nx-net", "source/services/netstackd/netstack", false},
 		{"tools/nx", "source/services/echod/program", false},
 		{"elsewhere", "source/libs/svc", false},
 	}

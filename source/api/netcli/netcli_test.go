@@ -293,6 +293,34 @@ func TestPingInterrupted(t *testing.T) {
 	}
 }
 
+// ^C during any other call ends it: recv with what it has, the others with a line.
+func TestInterrupted(t *testing.T) {
+	for args, want := range map[string]ran{
+		"if":                       {3, "", "nx: interrupted\n"},
+		"dhcp virt0":               {3, "", "nx: interrupted\n"},
+		"stats --watch 1s":         {3, "", "nx: interrupted\n"},
+		"sendraw --hex -":          {3, "", "nx: interrupted\n"},
+		"recv -c 2 --json":         {1, "{\n \"wanted\": 2,\n \"frames\": []\n}\n", "nx: 0 of 2 frames came: nx net stats nic shows whether the card receives\n"},
+		"fetch http://10.0.2.2/ok": {3, "", "nx: interrupted\n"},
+	} {
+		b := newBench(t)
+		b.in = who
+		ctx, cancel := context.WithCancel(t.Context())
+		b.ctx = ctx
+		b.guest.Faults = make(map[string]netclitest.Fault)
+		for _, service := range []string{netcli.Netstackd, netcli.Virtionetd, netcli.Fetchd} {
+			b.guest.Faults[service] = func(peer *os.File) {
+				netclitest.Dies(peer) // which waits for the request
+				cancel()
+				netclitest.Silent(peer)
+			}
+		}
+		if got := b.nx(strings.Fields(args)...); got != want {
+			t.Errorf("%s: %+v, want %+v", args, got, want)
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	b := newBench(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,7 +20,7 @@ func sendrawCommand() Command {
 the destination address to the end of the payload, without the FCS: 14 to 1514 bytes. Blanks, colons and line ends may
 stand between bytes. The driver pads nothing: give the zeros that a short frame needs.`,
 		Example: `nx net sendraw --hex "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 0a00020f 000000000000 0a000202"
-xxd -p -r frame.txt | xxd -p | nx net sendraw --hex -`,
+nx net sendraw --hex - < frame.txt`,
 	}
 	c.Prepare = func(flags *flag.FlagSet) Runner {
 		written := &text{name: "HEX"}
