@@ -306,6 +306,7 @@ func TestInterrupted(t *testing.T) {
 		b := newBench(t)
 		b.in = who
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		b.ctx = ctx
 		b.guest.Faults = make(map[string]netclitest.Fault)
 		for _, service := range []string{netcli.Netstackd, netcli.Virtionetd, netcli.Fetchd} {
