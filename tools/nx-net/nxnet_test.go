@@ -368,6 +368,7 @@ func TestRecvToFile(t *testing.T) {
 	if _, info, err := r.ReadPacketData(); err != nil || !info.Timestamp.Equal(time.Unix(1, 5e8)) {
 		t.Errorf("at %v, %v", info.Timestamp, err)
 	}
+	h = newHost(t)
 	h.guest.Frames = [][]byte{frame(60)}
 	if got := h.nx("net", "recv", "--write", "/dev/full"); got.status != 2 || !strings.Contains(got.errs, "no space left on device: is the disk full?") {
 		t.Errorf("a full disk: %+v", got)
