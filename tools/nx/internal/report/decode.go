@@ -148,7 +148,10 @@ func (d *decoder) layer(l gopacket.Layer, out *packet, wrong string) layer {
 		told.add("why", "%v", l.Error())
 	default:
 		told.add("length", "%s", octets(len(l.LayerContents())))
-		if told.Name == "Payload" {
+		switch {
+		case told.Name == "Payload" && out.Kind == "ARP":
+			told.Name = "Padding"
+		case told.Name == "Payload":
 			payload(l.LayerContents(), &told)
 		}
 	}

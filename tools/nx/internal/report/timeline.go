@@ -13,6 +13,7 @@ const (
 	axisHeight = 26
 	laneHeight = 40
 	maxTicks   = 400 // of frames, each way
+	maxGrid    = 6
 )
 
 // timeline is the drawing of a boot.
@@ -129,12 +130,16 @@ func (t *timeline) grid(end time.Duration) {
 	for ms := step / time.Millisecond; digits > 0 && ms%10 == 0; ms /= 10 {
 		digits--
 	}
-	for at := time.Duration(0); at <= end; at += step {
+	for i := range maxGrid {
+		at := step * time.Duration(i)
+		if at > end || at < 0 {
+			break // the latter: beyond what can be told
+		}
 		g := gridLine{X: percent(int64(at), int64(end)), Text: strconv.FormatFloat(at.Seconds(), 'f', digits, 64) + " s", Anchor: "middle"}
 		switch {
 		case at == 0:
 			g.Text, g.Anchor = "0", "start"
-		case at > end*95/100:
+		case at > end/100*95:
 			g.Anchor = "end"
 		}
 		t.Grid = append(t.Grid, g)
