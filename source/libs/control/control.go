@@ -5,7 +5,7 @@
 //
 //	u32 magic    0x3143584e, the bytes "NXC1"
 //	u32 length   of the body, at most 64 KiB, the bound of a channel's datagram
-//	u32 session  chosen by the host, not 0
+//	u32 session  chosen by the host, not 0 but in STOP and where REFUSED says so
 //	u16 kind
 //	u16 errno    Linux/riscv64 number; 0 but in REFUSED and CLOSE
 //
@@ -15,6 +15,7 @@
 //	3 REFUSED  guest   one line, at most 512 bytes: what failed and what to do. Session 0: the stream itself is broken
 //	4 DATA     both    one datagram of the channel, not empty
 //	5 CLOSE    both    from the guest as in REFUSED: why the channel ended; from the host none
+//	6 STOP     host    none; session 0: end the system, as if its work were done
 //
 // A session begins with OPEN, is open after OPENED, and ends with REFUSED or CLOSE. Frames of the two directions may
 // cross: CLOSE of a session that is not there means nothing, and so does DATA to the host; to the guest DATA is answered
@@ -57,6 +58,7 @@ const (
 	Refused
 	Data
 	Close
+	Stop
 )
 
 // Side is one of the two ends.
@@ -122,8 +124,8 @@ func (f *Frame) check(from Side, length int) error {
 		return fault("kind", uint64(f.Kind))
 	case length < least || length > most:
 		return fault("length", uint64(length))
-	case f.Session == 0 && f.Kind != Refused:
-		return fault("session", 0)
+	case f.Session == 0 && f.Kind != Refused && f.Kind != Stop, f.Session != 0 && f.Kind == Stop:
+		return fault("session", uint64(f.Session))
 	case f.Errno > 0xffff, f.Errno != 0 && !(from == Guest && (f.Kind == Refused || f.Kind == Close)):
 		return fault("errno", uint64(f.Errno))
 	}
@@ -139,7 +141,7 @@ func bounds(kind Kind, from Side) (least, most int, ok bool) {
 		return 0, 0, true
 	case kind == Data:
 		return 1, MaxBody, true
-	case kind == Close && from == Host:
+	case kind == Close && from == Host, kind == Stop && from == Host:
 		return 0, 0, true
 	case kind == Refused && from == Guest, kind == Close:
 		return 0, MaxText, true

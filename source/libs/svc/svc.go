@@ -182,6 +182,10 @@ func (s *Service) Refused(count int) error {
 	return s.notify("X_REFUSED=" + strconv.Itoa(count) + "\n")
 }
 
+// Stop asks nexus-init to end the system as if its work were done. It is heard
+// once the boot is proven and the system stays up.
+func (s *Service) Stop() error { return s.notify("X_STOP=1\n") }
+
 func (s *Service) notify(text string) error {
 	f, err := s.Descriptor(NotifyName)
 	if err != nil {

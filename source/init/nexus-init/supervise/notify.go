@@ -17,6 +17,7 @@ const (
 	saysReady   kind = iota // READY=1
 	saysStatus              // STATUS=text
 	saysRefused             // X_REFUSED=count: so many rights it was not granted were refused to it
+	saysStop                // X_STOP=1: it asks for the system's end
 	saysOther               // a variable of sd_notify that nexus-init has no use for
 	saysGarbage             // not a variable, or too long
 )
@@ -73,6 +74,10 @@ func parseLine(line string) said {
 	case "X_REFUSED":
 		if n, err := strconv.Atoi(string(value)); err == nil && 0 <= n && n <= maxRefusals {
 			return said{kind: saysRefused, count: n}
+		}
+	case "X_STOP":
+		if string(value) == "1" {
+			return said{kind: saysStop}
 		}
 	default:
 		return said{kind: saysOther}

@@ -55,11 +55,13 @@ type boot struct {
 	notices  chan notice
 	stop     chan struct{} // closed at the end
 	refused  int           // rights that services found refused
+	stopping bool          // a service asked for the end
 }
 
 // Run boots and returns nil when every service was ready in time and the boot
-// is not to stay up. It returns an error when the boot failed, or, after the
-// proof, when a service died while serving on. All services have ended, or were
+// is not to stay up, or when, after the proof, a service asked for the end. It
+// returns an error when the boot failed, or, after the proof, when a service died
+// while serving on. All services have ended, or were
 // given up, when it returns. There can be one Run at a time in a process.
 func Run(c Config) error {
 	c.Mark("nexus-init: profile " + c.Options.Profile())
@@ -134,9 +136,9 @@ func (b *boot) await(c *child) error {
 	return nil
 }
 
-// serveOn supervises until a service dies.
+// serveOn supervises until a service asks for the end (nil) or dies.
 func (b *boot) serveOn() error {
-	for {
+	for !b.stopping {
 		if err := b.anyDeath(); err != nil {
 			return err
 		}
@@ -149,6 +151,8 @@ func (b *boot) serveOn() error {
 			b.heard(n)
 		}
 	}
+	b.c.Mark("nexus-init: asked to stop")
+	return nil
 }
 
 // anyDeath returns the service that died first: a service ends when the one it
@@ -197,6 +201,8 @@ func (b *boot) heard(n notice) {
 			c.text = line.text
 		case saysRefused:
 			b.refused += line.count
+		case saysStop:
+			b.stopping = true
 		case saysGarbage:
 			if !c.garbage { // once is enough to find it
 				b.c.Mark("nexus-init: " + c.service.Name + ": not understood on notify: " + strconv.Quote(line.text))

@@ -63,6 +63,11 @@ func play(s *svc.Service, role string) error {
 		return unix.Pause() // until it is killed
 	case "hang":
 		return unix.Pause()
+	case "stop": // asks for the end, and waits for it
+		if err := errors.Join(s.Ready(), s.Stop()); err != nil {
+			return err
+		}
+		return unix.Pause() // until it is killed
 	case "garbage":
 		for _, text := range []string{"what?\n", "READY=2\n", strings.Repeat("x", 2000), "\x00\n", "MAINPID=1\nREADY=", "1\n"} {
 			if _, err := notify.WriteString(text); err != nil {
@@ -352,6 +357,14 @@ func TestStayUp(t *testing.T) {
 		if !errors.Is(r.err, ErrDied) || r.err.Error() != "driver: exited with status 125 after it was ready" {
 			t.Errorf("%v", r.err)
 		}
+	}
+}
+
+// A service may ask for the end of a system that stays up, which is no failure, also early.
+func TestAskedToStop(t *testing.T) {
+	r := runBoot(t, "nexus.stay=1", "", service("door", "stop", notified), service("driver", "serve", notified))
+	if got := strings.Join(r.console, "\n"); r.err != nil || !strings.HasSuffix(got, "nexus-init: staying up\nnexus-init: asked to stop") {
+		t.Errorf("%v\n%s", r.err, got)
 	}
 }
 

@@ -54,12 +54,14 @@ type Config struct {
 	Pools  []Pool
 	Stats  func() []netapi.Counter // the stream's counters, which Self tells too; nil for none
 	Mark   func(line string)       // prints one console line
+	Stop   func() error            // asks for the system's end
 }
 
 // Gateway is the sessions of one stream.
 type Gateway struct {
 	mark func(line string)
 	more func() []netapi.Counter
+	stop func() error
 	in   *control.Reader
 	own  []*channel.Conn // serving ends of Self's channels
 
@@ -79,6 +81,7 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		mark:     c.Mark,
 		more:     c.Stats,
+		stop:     c.Stop,
 		in:       control.NewReader(c.Stream, control.Host),
 		out:      control.NewWriter(c.Stream, control.Guest),
 		sessions: make(map[uint32]*seat),
@@ -177,6 +180,11 @@ func (g *Gateway) handle(f control.Frame) {
 		g.forward(f.Session, f.Body)
 	case control.Close:
 		g.hangUp(f.Session)
+	case control.Stop:
+		g.count.stops++
+		if err := g.stop(); err != nil {
+			g.mark("controld: cannot ask for the system's end: " + err.Error())
+		}
 	}
 }
 

@@ -49,6 +49,27 @@ func TestRelay(t *testing.T) {
 	r.want("control.tx.frames", 2+8+1)
 }
 
+// The host's wish for the end is passed on, whatever sessions there are; where that fails it is said and all goes on.
+func TestStop(t *testing.T) {
+	r := newRig(t, map[string]int{"netstackd": 1})
+	r.stopError = errors.New("nobody listens")
+	h := r.connect()
+	defer h.close()
+	h.open(1, "netstackd")
+	h.say(0, control.Stop, "")
+	h.say(1, control.Data, "question") // behind it
+	r.take(r.far["netstackd"][0])
+	if got := r.stops.Load(); got != 1 {
+		t.Errorf("asked for the end %d times, want once", got)
+	}
+	r.want("control.stops", 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if want := []string{"controld: cannot ask for the system's end: nobody listens"}; !slices.Equal(r.marks, want) {
+		t.Errorf("marks %q, want %q", r.marks, want)
+	}
+}
+
 // What a service hands over beside a reply does not stay open here.
 func TestDescriptorsAreClosed(t *testing.T) {
 	r := newRig(t, map[string]int{"virtionetd": 1})

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +42,9 @@ type rig struct {
 	number  map[*channel.Conn]int // descriptors of the far ends
 	ended   chan error
 
+	stops     atomic.Int32
+	stopError error // what asking for the end gives
+
 	mu    sync.Mutex
 	marks []string
 }
@@ -61,7 +65,7 @@ func newRig(t testing.TB, services map[string]int) *rig {
 func newRigOn(t testing.TB, stream Stream, services map[string]int) *rig {
 	t.Helper()
 	r := &rig{t: t, far: make(map[string][]*channel.Conn), number: make(map[*channel.Conn]int), ended: make(chan error, 1)}
-	c := Config{Stream: stream, Mark: r.mark, Stats: func() []netapi.Counter {
+	c := Config{Stream: stream, Mark: r.mark, Stop: r.stop, Stats: func() []netapi.Counter {
 		return []netapi.Counter{{Name: "control.port", Value: 7}}
 	}}
 	for service, n := range services {
@@ -102,6 +106,11 @@ func (r *rig) close() {
 	for _, all := range r.far {
 		closeAll(all)
 	}
+}
+
+func (r *rig) stop() error {
+	r.stops.Add(1)
+	return r.stopError
 }
 
 func (r *rig) mark(line string) {

@@ -24,7 +24,7 @@ type counts struct {
 	opened, closed                                        uint64
 	refusedNumber, refusedName, refusedBusy, refusedEnded uint64
 
-	protocol, writes, floods          uint64
+	protocol, writes, floods, stops   uint64
 	noSession, late, unasked, retired uint64
 }
 
@@ -66,6 +66,7 @@ func (g *Gateway) Stats() []netapi.Counter {
 		{Name: "control.replies.late", Value: c.late},
 		{Name: "control.replies.unasked", Value: c.unasked},
 		{Name: "control.channels.ended", Value: c.retired},
+		{Name: "control.stops", Value: c.stops},
 	}
 	if g.more == nil {
 		return list

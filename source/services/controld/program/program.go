@@ -32,7 +32,7 @@ func run() error {
 	if err != nil {
 		return svc.Permanent(err)
 	}
-	g, err := gateway.New(gateway.Config{Stream: p, Pools: pools, Stats: p.Stats, Mark: svc.Mark})
+	g, err := gateway.New(gateway.Config{Stream: p, Pools: pools, Stats: p.Stats, Mark: svc.Mark, Stop: service.Stop})
 	if err != nil {
 		return svc.Permanent(err)
 	}

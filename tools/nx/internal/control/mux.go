@@ -26,6 +26,7 @@ import (
 	"syscall"
 	"time"
 
+	"nexus/source/api/refusal"
 	"nexus/source/libs/control"
 	"nexus/source/libs/svc"
 )
@@ -257,6 +258,15 @@ func (m *Mux) finish(c *client) {
 	if tell {
 		_ = m.write(control.Frame{Session: c.session, Kind: control.Close}) // a guest that does not read learns nothing
 	}
+}
+
+// Stop asks the guest to end its system in peace. A guest that does not hear it,
+// still starting for example, does not: the caller waits with a bound.
+func (m *Mux) Stop() error {
+	if why := m.write(control.Frame{Kind: control.Stop}); why != nil {
+		return refusal.New(why.errno, why.text)
+	}
+	return nil
 }
 
 // write sends one frame to the guest. After a frame that was written in part nothing can follow.

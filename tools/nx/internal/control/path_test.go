@@ -180,6 +180,24 @@ func TestHostComesBack(t *testing.T) {
 	}
 }
 
+// The runner's wish for the end arrives.
+func TestStop(t *testing.T) {
+	s := newSystem(t)
+	r := s.run()
+	if err := r.mux.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.stopped:
+	case <-time.After(patience):
+		t.Error("the guest was not asked to stop")
+	}
+	r.end()
+	if err := r.mux.Stop(); err == nil {
+		t.Error("a guest that has ended was asked to stop")
+	}
+}
+
 // A host that sends garbage is told and not heard; the next is served.
 func TestGarbageHost(t *testing.T) {
 	s := newSystem(t)

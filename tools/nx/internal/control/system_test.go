@@ -40,13 +40,14 @@ type system struct {
 	gateway *gateway.Gateway
 	nic     *fake.NIC
 	path    string
-	stop    []func() // in the order in which they are to be called
+	stopped chan struct{} // closed when the host asks for the end
+	stop    []func()      // in the order in which they are to be called
 }
 
 func newSystem(t *testing.T) *system {
 	t.Helper()
-	s := &system{t: t, stream: streamtest.New(), path: filepath.Join(t.TempDir(), "control.sock")}
-	config := gateway.Config{Stream: s.stream, Mark: func(line string) { t.Log(line) }}
+	s := &system{t: t, stream: streamtest.New(), path: filepath.Join(t.TempDir(), "control.sock"), stopped: make(chan struct{})}
+	config := gateway.Config{Stream: s.stream, Mark: func(line string) { t.Log(line) }, Stop: func() error { close(s.stopped); return nil }}
 	add := func(service string, n int, run func(ctx context.Context, far []*channel.Conn)) {
 		p := gateway.Pool{Service: service}
 		var far []*channel.Conn
@@ -218,6 +219,7 @@ func (s *system) counter(name string) uint64 {
 // runner is the host's half: a mux on the port, which dials.
 type runner struct {
 	*control.Services
+	mux *control.Mux
 	end func() // takes the host away
 }
 
@@ -231,7 +233,7 @@ func (s *system) run() *runner {
 	ended := make(chan error, 1)
 	go func() { ended <- mux.Serve(ctx) }()
 	var once sync.Once
-	r := &runner{Services: control.Dial(context.Background(), s.path), end: func() {
+	r := &runner{mux: mux, Services: control.Dial(context.Background(), s.path), end: func() {
 		once.Do(func() {
 			cancel()
 			if err := <-ended; err != nil {
