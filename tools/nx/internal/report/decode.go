@@ -188,8 +188,11 @@ func ipv4(l *layers.IPv4, told *layer, out *packet) {
 	told.add("total length", "%d", l.Length)
 	told.add("time to live", "%d", l.TTL)
 	told.add("identification", "0x%04x", l.Id)
-	if l.Flags != 0 || l.FragOffset != 0 {
-		told.add("flags", "%v, fragment offset %d", l.Flags, int(l.FragOffset)*8)
+	if l.Flags != 0 {
+		told.add("flags", "%v", l.Flags)
+	}
+	if l.FragOffset != 0 {
+		told.add("fragment at", "%d", int(l.FragOffset)*8)
 	}
 	out.Kind, out.Summary = "IPv4", fmt.Sprintf("%v → %v %v len %d", l.SrcIP, l.DstIP, l.Protocol, l.Length)
 	if l.FragOffset != 0 || l.Flags&layers.IPv4MoreFragments != 0 {
@@ -299,7 +302,7 @@ func (d *decoder) tcp(l *layers.TCP, told *layer, out *packet) {
 	told.add("window", "%d", l.Window)
 	for _, o := range l.Options {
 		if o.OptionType != layers.TCPOptionKindNop && o.OptionType != layers.TCPOptionKindEndList {
-			told.add("option", "%v", o)
+			told.add("option", "%s", strings.TrimSuffix(strings.TrimPrefix(o.String(), "TCPOption("), ")"))
 		}
 	}
 

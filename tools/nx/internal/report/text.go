@@ -116,7 +116,7 @@ func kibibytes(n int) string {
 // octets is a number of bytes in a unit that suits.
 func octets(n int) string {
 	if n < 10*1024 {
-		return strconv.Itoa(n) + " bytes"
+		return count(n, "byte", "bytes")
 	}
 	return kibibytes(n / 1024)
 }

@@ -121,7 +121,7 @@ func TestText(t *testing.T) {
 func TestUnits(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
 		{span(-1), "–"}, {span(1500 * time.Microsecond), "1.5 ms"}, {span(12600 * time.Microsecond), "13 ms"}, {span(1824 * ms), "1.82 s"},
-		{kibibytes(1020), "1020 KiB"}, {kibibytes(20480), "20.0 MiB"}, {octets(1), "1 bytes"}, {octets(1 << 20), "1024 KiB"},
+		{kibibytes(1020), "1020 KiB"}, {kibibytes(20480), "20.0 MiB"}, {octets(1), "1 byte"}, {octets(1 << 20), "1024 KiB"},
 		{percent(1, 0), "0"}, {percent(-5, 10), "0.0"}, {percent(20, 10), "100.0"}, {percent(1, 3), "33.3"},
 		{cut("héllo", 2), "h…"}, {cut("abc", 3), "abc"},
 		{commandLine([]string{"qemu", "-append", "a b", "-x", "", "it's"}), "qemu \\\n  -append 'a b' \\\n  -x '' 'it'\\''s'"},
