@@ -13,6 +13,7 @@ import (
 // clients, who find it as rundir.SocketFile in the guest's folder.
 type controlPort struct {
 	guest  *os.File // QEMU's end, to be closed here once QEMU has it
+	mux    *control.Mux
 	cancel context.CancelFunc
 	ended  chan error
 }
@@ -30,7 +31,7 @@ func openControl(guest *rundir.Guest) (*controlPort, error) {
 	}
 	// Not the boot's: the port ends when QEMU does, whatever ends that.
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &controlPort{guest: file, cancel: cancel, ended: make(chan error, 1)}
+	c := &controlPort{guest: file, mux: mux, cancel: cancel, ended: make(chan error, 1)}
 	go func() { c.ended <- mux.Serve(ctx) }()
 	return c, nil
 }
@@ -42,6 +43,9 @@ func (c *controlPort) started() {
 		c.guest = nil
 	}
 }
+
+// stop asks the guest to end its system.
+func (c *controlPort) stop() error { return c.mux.Stop() }
 
 // shut ends the port and its clients.
 func (c *controlPort) shut() error {

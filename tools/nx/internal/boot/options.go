@@ -55,6 +55,7 @@ type Options struct {
 	Memory  int  // MiB; 0 leaves what the device tree says
 	SMP     int  // harts of the machine, of which Nexus uses one
 	Ends    bool // with Stay: a guest whose boot is not proven is ended
+	Count   bool // ask for the guest's counters once all is done
 
 	Guest *rundir.Guest // the guest's folder, for its console, report and capture
 
@@ -140,7 +141,7 @@ func (o *Options) commandLine() string {
 	if o.Net == NetStatic {
 		words = append(words, "nexus.addr="+netip.PrefixFrom(frame.Guest.IP, frame.Subnet.Bits()).String(), "nexus.gw="+frame.Host.IP.String())
 	}
-	if o.Stay {
+	if o.Stay || o.Count { // it must be there to be asked
 		words = append(words, "nexus.stay=1")
 	}
 	return strings.Join(append(words, o.Append...), " ")

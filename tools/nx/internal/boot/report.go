@@ -55,6 +55,7 @@ type Report struct {
 	Host     []hostpeer.Outcome `json:"host_asked,omitempty"`
 	Verdict  contract.Verdict   `json:"verdict"`
 	Console  []Line             `json:"console"`
+	Counters []Counters         `json:"counters,omitempty"` // of the guest's services, where they were asked
 	Stderr   string             `json:"qemu_stderr,omitempty"`
 	Advice   string             `json:"advice,omitempty"`
 	Warnings []string           `json:"warnings,omitempty"`

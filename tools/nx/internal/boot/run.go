@@ -12,8 +12,15 @@ import (
 	"nexus/tools/nx/internal/rundir"
 )
 
-// powerOffBound is how long a guest may take to power off after its last marker.
-const powerOffBound = 5 * time.Second
+// How long a guest may take to power off after its last marker, and after it was
+// asked to, which the operator waits for.
+const (
+	powerOffBound = 5 * time.Second
+	askedBound    = 2 * time.Second
+)
+
+// stayingUp is what nexus-init prints when its system goes on after the proof.
+const stayingUp = "nexus-init: staying up"
 
 // waitTick is how often a watcher is told what the boot waits for.
 const waitTick = 100 * time.Millisecond
@@ -54,6 +61,7 @@ type run struct {
 	kernel  bool          // it has spoken
 	stopped string        // why this run stopped the machine
 	report  Report
+	up      bool // the guest said that it stays up
 }
 
 // Run boots once. nic is NICTap, NICWire, NICUser or NICNone, and why says for what
@@ -121,7 +129,8 @@ func (r *run) warn(err error) {
 
 // boot runs the machine to its end and judges it.
 func (r *run) boot(ctx context.Context, qemu string) error {
-	m, err := machine.Start(ctx, machine.Config{
+	// The machine does not end with ctx: follow asks the guest first.
+	m, err := machine.Start(context.WithoutCancel(ctx), machine.Config{
 		QEMU: qemu, Kernel: r.opts.Kernel, Archive: r.opts.Archive, DTB: r.opts.DTB,
 		Append: r.opts.commandLine(), NIC: r.backend.nic, Control: r.control.guest, Devices: r.opts.Devices,
 		Deterministic: r.opts.Profile == machine.Deterministic,
@@ -137,7 +146,7 @@ func (r *run) boot(ctx context.Context, qemu string) error {
 	r.control.started()
 	r.report.Started, r.report.Command = m.Started().UTC(), m.Args()
 	r.warn(r.opts.Guest.Update(func(s *rundir.State) { s.QEMU = m.Pid() }))
-	r.follow(m)
+	r.follow(ctx, m)
 
 	exit := m.Wait()
 	r.report.EndedAt = r.report.Started.Add(exit.Took)
@@ -162,9 +171,10 @@ func (r *run) boot(ctx context.Context, qemu string) error {
 
 // follow takes the console's lines until the machine is gone, and ends a
 // machine that has said all there is to say.
-func (r *run) follow(m *machine.Machine) {
+func (r *run) follow(ctx context.Context, m *machine.Machine) {
 	tick := time.NewTicker(waitTick)
 	defer tick.Stop()
+	interrupted := ctx.Done()
 	var end, late <-chan time.Time
 	if r.opts.Stay {
 		late = time.After(r.rules.Budget())
@@ -173,6 +183,15 @@ func (r *run) follow(m *machine.Machine) {
 		select {
 		case l := <-r.lines:
 			r.take(l)
+			if l.Text == stayingUp {
+				r.up = true
+				if r.opts.Count {
+					r.askCounters()
+				}
+				if !r.opts.Stay {
+					end = r.askToStop(m)
+				}
+			}
 			switch {
 			case r.track.Complete() && r.opts.Stay && !standing:
 				standing = true
@@ -186,8 +205,15 @@ func (r *run) follow(m *machine.Machine) {
 				r.stand(m)
 			}
 		case <-end:
-			r.stop(m, fmt.Sprintf("it did not power off within %v of its last marker", powerOffBound))
+			r.stop(m, "it did not power off in time")
 			end = nil
+		case <-interrupted:
+			interrupted = nil
+			if !r.up {
+				m.Stop()
+				break
+			}
+			end = r.askToStop(m)
 		case <-tick.C:
 			if at := time.Since(m.Started()); !standing {
 				r.watch.Waiting(Wait{Next: r.track.Next(), For: at - r.last, At: at})
@@ -197,6 +223,16 @@ func (r *run) follow(m *machine.Machine) {
 			return
 		}
 	}
+}
+
+// askToStop asks a guest that is up to power off, and gives the time when it has
+// not done so. A guest that cannot be asked is stopped at once.
+func (r *run) askToStop(m *machine.Machine) <-chan time.Time {
+	if err := r.control.stop(); err != nil {
+		m.Stop()
+		return nil
+	}
+	return time.After(askedBound)
 }
 
 // stand gives the verdict on a guest that stays up.
@@ -264,6 +300,8 @@ func (r *run) describeExit(ctx context.Context, e machine.Exit) {
 		r.report.Ended = "the machine was stopped: " + r.stopped
 	case e.Stopped:
 		r.report.Ended = fmt.Sprintf("the machine was stopped: %v", context.Cause(ctx))
+	case ctx.Err() != nil && e.Code == 0:
+		r.report.Ended = fmt.Sprintf("the guest powered off when it was asked to: %v", context.Cause(ctx))
 	case e.Signal != "":
 		r.report.Ended = "QEMU was ended by a signal: " + e.Signal
 	default:

@@ -194,6 +194,7 @@ func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error 
 	if err != nil {
 		return err
 	}
+	f.Count = f.page != ""
 	result, err := boot.Run(ctx, f.Options, nic, why, f.watcher(s))
 	// Of what never ran nothing is left.
 	if closeErr := f.Guest.Close(f.forget || err != nil); closeErr != nil {

@@ -41,6 +41,8 @@ type Marker struct {
 	// When limits the marker to boots of these kinds: a mode's name to its
 	// values, e.g. {"net": ["stub"]}. In other boots it must not appear.
 	When map[string][]string `json:"when,omitempty"`
+	// Elsewhere allows the line in other boots too, where it means nothing.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// After names markers that must have appeared first. Without it, the
 	// marker follows the one before it in the list.
 	After *[]string `json:"after,omitempty"`

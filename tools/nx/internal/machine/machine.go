@@ -46,7 +46,8 @@ var errStopped = errors.New("stopped")
 // Start executes QEMU as cfg says and reads its console into sink, one call a
 // line, from a single goroutine. The machine ends when the guest powers off,
 // when ctx ends, when Stop is called, or after cfg.Timeout: whichever is first.
-// QEMU also dies with this process, however that ends.
+// QEMU also dies with this process, however that ends; a terminal's ^C does not
+// reach it, so that its guest can be asked first.
 func Start(ctx context.Context, cfg Config, sink func(Line)) (*Machine, error) {
 	argv, err := cfg.Args()
 	if err != nil {
@@ -59,7 +60,7 @@ func Start(ctx context.Context, cfg Config, sink func(Line)) (*Machine, error) {
 	m := &Machine{stderr: newTail(16 << 10), cancel: cancel, stop: stop, done: make(chan struct{})}
 	m.cmd = exec.CommandContext(ctx, cfg.QEMU, argv...)
 	m.cmd.WaitDelay = killGrace
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	m.cmd.Stderr = m.stderr
 	if cfg.Stdin != nil {
 		m.cmd.Stdin = cfg.Stdin

@@ -1,9 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +92,7 @@ type note struct{ Name, Text string }
 type group struct {
 	Name   string
 	Fields []field
+	Zero   []field
 }
 
 // asked is one of the host's questions to the guest.
@@ -113,8 +114,8 @@ func newPage(in Input) *page {
 		Policy: policy, Style: template.CSS(style), Script: template.JS(script),
 		Proven: v.Proven, Kind: kindOf(b),
 		Packets: newDiagram(in.Frames, found),
-		Costs:   costs(parts), Counters: groups(in.Counters), Command: commandLine(in.Command),
-		Facts: fields(facts(b, in.Versions)),
+		Costs:   costs(parts), Counters: counters(b.Counters), Command: commandLine(b.Command),
+		Facts: facts(b),
 	}
 	p.Title = "boot proven"
 	if !v.Proven {
@@ -240,38 +241,55 @@ func (p *page) remarks(b *boot.Report) {
 	}
 }
 
-// facts is what is known of the machine; given ones replace those of the same
-// name.
-func facts(b *boot.Report, given []Fact) []Fact {
-	all := []Fact{
-		{"QEMU", b.QEMU}, {"Network card", strings.TrimSpace(b.NIC + why(b.Why))}, {"Address", b.Net}, {"Profile", b.Profile},
+// facts is what is known of the machine and its surroundings.
+func facts(b *boot.Report) []field {
+	all := []struct{ name, value string }{
+		{"Guest", b.Name}, {"QEMU", cmp.Or(b.QEMUVersion, b.QEMU)}, {"OpenSBI", b.OpenSBI},
+		{"Kernel", image(b.Kernel)}, {"Boot archive", image(b.Archive)}, {"Memory", positive(b.Memory, " MiB")}, {"Harts", positive(b.SMP, "")},
+		{"Network card", strings.TrimSpace(b.NIC + why(b.Why))}, {"Address", b.Net}, {"Profile", b.Profile},
 		{"Counts instructions", yesNo(b.Icount)}, {"Stays up", yesNo(b.Stay)},
+		{"Host", b.System}, {"nx", b.NX},
 		{"Started", b.Started.UTC().Format(time.RFC3339Nano)}, {"Ran for", span(b.Took)}, {"Ended", b.Ended},
 	}
-	for _, f := range given {
-		i := slices.IndexFunc(all, func(have Fact) bool { return have.Name == f.Name })
-		if i < 0 {
-			all = append(all, f)
-		} else {
-			all[i] = f
-		}
-	}
-	return slices.DeleteFunc(all, func(f Fact) bool { return f.Value == "" })
-}
-
-// fields are facts as they show.
-func fields(facts []Fact) []field {
 	var list []field
-	for _, f := range facts {
-		list = append(list, field{line(f.Name), shown(f.Value)})
+	for _, f := range all {
+		if f.value != "" {
+			list = append(list, field{f.name, shown(f.value)})
+		}
 	}
 	return list
 }
 
-func groups(given []Group) []group {
+// image is a file that the machine was booted with; "" where nothing is known.
+func image(i boot.Image) string {
+	if i.Path == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, %d KiB, SHA-256 %s…", i.Path, i.Size>>10, i.SHA256)
+}
+
+// positive is a number with its unit; "" for one that is not known.
+func positive(n int, unit string) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.Itoa(n) + unit
+}
+
+// counters are those of each service, the ones that are 0 apart.
+func counters(given []boot.Counters) []group {
 	var list []group
-	for _, g := range given {
-		list = append(list, group{line(g.Name), fields(g.Facts)})
+	for _, service := range given {
+		g := group{Name: line(service.Service)}
+		for _, c := range service.List {
+			f := field{line(c.Name), shown(strconv.FormatUint(c.Value, 10))}
+			if c.Value == 0 {
+				g.Zero = append(g.Zero, f)
+			} else {
+				g.Fields = append(g.Fields, f)
+			}
+		}
+		list = append(list, g)
 	}
 	return list
 }

@@ -22,30 +22,14 @@ import (
 
 // Input is what a page is made of. Only Boot is needed.
 type Input struct {
-	Boot *boot.Report
-	// Frames are those the boot was judged by, in that order.
-	Frames   []Frame
-	Counters []Group
-	// Versions are shown in this order after what Boot tells; a name that Boot
-	// tells too replaces it.
-	Versions []Fact
-	// Command is QEMU's command line, the program first.
-	Command []string
+	Boot   *boot.Report
+	Frames []Frame // those the boot was judged by, in that order
 }
 
 // Frame is one frame as it crossed the wire.
 type Frame struct {
 	At  time.Duration // since the exec of QEMU
 	Raw []byte
-}
-
-// Fact is a name and its value.
-type Fact struct{ Name, Value string }
-
-// Group is some facts under a heading, such as the counters of a service.
-type Group struct {
-	Name  string
-	Facts []Fact
 }
 
 // ErrNoBoot says that there is nothing to report on.

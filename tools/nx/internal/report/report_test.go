@@ -48,12 +48,15 @@ func recorded(t testing.TB) Input {
 // complete is the recorded boot with all that a runner can add.
 func complete(t testing.TB) Input {
 	in := recorded(t)
-	in.Versions = []Fact{{"QEMU", "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)"}, {"OpenSBI", "v1.1"}, {"Kernel", "1254 KiB, SHA-256 " + strings.Repeat("0123456789abcdef", 4)}}
-	in.Counters = []Group{
-		{"virtionetd", []Fact{{"rx frames", "17"}, {"rx dropped, ring full", "0"}, {"wake-ups", "31"}}},
-		{"netstackd", []Fact{{"frames in", "17"}, {"dropped, bad checksum", "0"}}},
+	b := in.Boot
+	b.Name, b.QEMUVersion, b.OpenSBI = "g1", "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "v1.1"
+	b.Kernel = boot.Image{Path: "build/neuron.img", Size: 1254 << 10, SHA256: "0123456789abcdef"}
+	b.Memory, b.SMP, b.System = 128, 1, "Linux 6.1.0 x86_64"
+	b.Counters = []boot.Counters{
+		{Service: "virtionetd", List: []boot.Counter{{Name: "nic.rx.frames", Value: 17}, {Name: "nic.broken"}, {Name: "nic.interrupts", Value: 31}}},
+		{Service: "netstackd", List: []boot.Counter{{Name: "virt0.rx.frames", Value: 17}, {Name: "virt0.rx.drop.short"}}},
 	}
-	in.Command = []string{"qemu-system-riscv64", "-M", "virt", "-smp", "1", "-m", "128M", "-append", "nexus.profile=deterministic nexus.net=stub", "-display", "none"}
+	b.Command = []string{"qemu-system-riscv64", "-M", "virt", "-smp", "1", "-m", "128M", "-append", "nexus.profile=deterministic nexus.net=stub", "-display", "none"}
 	return in
 }
 
@@ -164,9 +167,10 @@ func hostile(t testing.TB) Input {
 		Frame{time.Second, frame.UDP(frame.Guest, frame.Host, 1, 2, []byte(attack+strings.Repeat(" and on", 50)))},
 		Frame{time.Second, segment(frame.Guest, frame.Host, 1, 8080, 1, false, "GET /"+attack+" HTTP/1.1\r\n\r\n")},
 		Frame{-time.Second, nil})
-	in.Versions = []Fact{{attack, attack}}
-	in.Counters = []Group{{attack, []Fact{{attack, attack}}}}
-	in.Command = []string{attack, "-" + attack, ""}
+	in.Boot.Name, in.Boot.QEMUVersion, in.Boot.OpenSBI, in.Boot.System, in.Boot.NX = attack, attack, attack, attack, attack
+	in.Boot.Kernel = boot.Image{Path: attack, Size: -1, SHA256: attack}
+	in.Boot.Counters = []boot.Counters{{Service: attack, List: []boot.Counter{{Name: attack, Value: 1}, {Name: attack}}}}
+	in.Boot.Command = []string{attack, "-" + attack, ""}
 	return in
 }
 
