@@ -80,7 +80,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(newBoot(s), newProve(s), newReport(), newSoak(s), newSame(s), newTap(s), newEcho(s), newDTB(),
-		newPs(s), newStop(s), newLogs(s), newNet(s), newMan(), newVersion(s))
+	root.AddCommand(newBoot(s), newProve(s), newReport(), newSoak(s), newSame(s), newPostflight(s), newDnsmasq(s),
+		newTap(s), newEcho(s), newDTB(), newPs(s), newStop(s), newLogs(s), newNet(s), newMan(), newVersion(s))
 	return root
 }

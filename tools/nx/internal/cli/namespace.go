@@ -18,7 +18,7 @@ const stopBound = 5 * time.Second
 
 // inNamespace runs nx again with args in new namespaces (tap.Run or tap.Enclose), and ends
 // with its status. An interrupt of this process is handed on as SIGTERM.
-func inNamespace(ctx context.Context, s streams, run func(*exec.Cmd) error, args ...string) error {
+func inNamespace(ctx context.Context, s streams, run runner, args ...string) error {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopBound

@@ -158,12 +158,21 @@ func compareConsoles(s streams, reports []*boot.Report, rules *contract.Contract
 
 // bootChild runs nx boot in a process of its own and gives its report.
 func bootChild(ctx context.Context, s streams, args []string) (*boot.Report, error) {
+	return childReport(ctx, s, tap.RunHere, append([]string{"boot", "--json", "--forget"}, args...))
+}
+
+// runner executes a command and waits for it, as tap.Run and tap.RunHere do.
+type runner func(*exec.Cmd) error
+
+// childReport runs nx with argv in a process of its own and gives the report that it
+// prints.
+func childReport(ctx context.Context, s streams, run runner, argv []string) (*boot.Report, error) {
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{"boot", "--json", "--forget"}, args...)...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", argv...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopBound
 	cmd.Stdout, cmd.Stderr = &out, s.err
-	err := tap.RunHere(cmd)
+	err := run(cmd)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
