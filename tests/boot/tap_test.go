@@ -144,6 +144,16 @@ func TestHelpOfScripts(t *testing.T) {
 	}
 }
 
+// Where no network namespace is to be had, nx says so and what to do.
+func TestNamespaceNotPermitted(t *testing.T) {
+	status, out := script(t, unshared(t, "bash", "-c",
+		`echo 0 >/proc/sys/user/max_net_namespaces && exec build/nx boot --nic user`))
+	if status != 2 || !strings.HasPrefix(out, "nx: no user network: a private network namespace: ") ||
+		!strings.Contains(out, "run as root, or allow user namespaces") || !strings.HasSuffix(out, "or use --nic wire\n") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
 // process is one whose end can be waited for.
 type process struct {
 	pid, parent int

@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nexus/source/libs/control"
 	"nexus/tools/nx/internal/frame"
 	"nexus/tools/nx/internal/hostpeer"
 	"nexus/tools/nx/internal/wire"
@@ -181,10 +184,33 @@ func goodGuest(args []string, echo bool) int {
 	<-asked
 	say(untilDone...)
 	if strings.Contains(argument(args, "-append"), "nexus.stay=1") {
-		select {}
+		check(serveControl(argument(args, "-chardev")))
 	}
 	say(atTheEnd)
 	return 0
+}
+
+// serveControl plays a guest that stays up until it is asked to stop on its control port, and has no services.
+func serveControl(chardev string) error {
+	say("nexus-init: staying up")
+	_, number, _ := strings.Cut(chardev, "fd=")
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	port := os.NewFile(uintptr(fd), "control")
+	in, out := control.NewReader(port, control.Host), control.NewWriter(port, control.Guest)
+	for {
+		f, err := in.Next()
+		if err != nil || f.Kind == control.Stop {
+			return err
+		}
+		if f.Kind == control.Open {
+			if _, err := out.Write(control.Frame{Session: f.Session, Kind: control.Refused, Errno: syscall.ENOENT, Body: []byte("no service")}); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func check(err error) {

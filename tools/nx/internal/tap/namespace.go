@@ -36,7 +36,7 @@ func Permitted() error {
 
 // Advice is what to do where Permitted gives an error.
 const Advice = "run as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, " +
-	"user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0)"
+	"user.max_user_namespaces and user.max_net_namespaces above 0, kernel.apparmor_restrict_unprivileged_userns=0)"
 
 // One of these, as the only argument, makes Probe answer for the whole program.
 const (
