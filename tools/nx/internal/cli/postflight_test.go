@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -44,11 +45,11 @@ func TestPostflight(t *testing.T) {
 		says           []string
 	}{
 		{"good", "wire/stub,same", nil, exitDone, []string{
-			"postflight 1/2 wire/stub … proven, ", "36/36", "the same twice", "nexus: bring-up v1.2 holds: 2 of 2 rows\n"}},
+			"postflight 1/2 wire/stub … proven, ", fmt.Sprintf("%d/%d", goodLines, goodLines), "the same twice", "nexus: bring-up v1.2 holds: 2 of 2 rows\n"}},
 		{"moody", "same", nil, exitUnproven, []string{"NOT the same", "boot 2, line 3:", "does NOT hold: 0 of 1 rows do"}},
 		// The fake guest says what belongs to stub.
 		{"good", "wire", nil, exitUnproven, []string{"nexus: wire/static: NOT proven: ", "does NOT hold: 1 of 3 rows do"}},
-		{"failed", "wire/stub", nil, exitUnproven, []string{"0/36", "QEMU ended with status 1"}},
+		{"failed", "wire/stub", nil, exitUnproven, []string{fmt.Sprintf("0/%d", goodLines), "QEMU ended with status 1"}},
 		{"good", "wire", []string{"--qemu", "no-such-qemu"}, exitFailed, []string{"wire/dhcp: could not be run: no-such-qemu is not installed"}},
 		{"good", "wired", nil, exitFailed, []string{`nx: --only "wired" is no row`}},
 	} {

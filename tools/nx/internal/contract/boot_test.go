@@ -378,15 +378,6 @@ func TestUserNetwork(t *testing.T) {
 	}
 }
 
-func TestStayingBoot(t *testing.T) {
-	b := good()
-	b.mode["stay"] = "yes"
-	b.lines = b.lines[:len(b.lines)-1]
-	if v := b.judge(t); !v.Proven {
-		t.Errorf("not proven: %q", v.Failures)
-	}
-}
-
 // A capture full of questions that nobody answered is searched in bounded time.
 func TestFloodedCapture(t *testing.T) {
 	b := good()
