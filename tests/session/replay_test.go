@@ -16,7 +16,7 @@ func TestReplay(t *testing.T) {
 		{Text: "command -v nx | grep -o build/nx", Lines: []string{"build/nx"}},
 		{Text: "echo took $RANDOM ms", Lines: []string{"took 7 ms"}},
 	}
-	printed := replay(t, "trivial", commands)
+	printed := replay(t, "this test", "trivial", commands)
 	for i, c := range printed {
 		if c.Text != commands[i].Text || !slices.Equal(block.Normal(c.Lines), block.Normal(commands[i].Lines)) {
 			t.Errorf("%q printed %q, want %q", c.Text, c.Lines, commands[i].Lines)

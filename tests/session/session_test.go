@@ -1,4 +1,4 @@
-// Package session replays the sessions that README.md shows: their commands run for real, with a booted guest, and must print
+// Package session replays the sessions that documents show: their commands run for real, with a booted guest, and must print
 // what stands there, but for times, sizes and the like (package block says which).
 //
 //	go test ./tests/session            compares
@@ -29,9 +29,10 @@ import (
 
 var update = flag.Bool("update", false, "write the sessions of the document from what the commands print now")
 
-const (
-	document = "README.md"
+// documents are those that show sessions.
+var documents = []string{"README.md", "docs/bringup/virt_net_v1_2.md"}
 
+const (
 	// commandBound is more than any command of a session takes.
 	commandBound = 2 * time.Minute
 	// stopBound is for the end of a guest that a session left behind.
@@ -39,7 +40,7 @@ const (
 )
 
 // names are the blocks that a document may have.
-var names = []string{"boot", "session"}
+var names = []string{"boot", "session", "walk"}
 
 var top string
 
@@ -61,6 +62,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestSession(t *testing.T) {
+	for _, document := range documents {
+		t.Run(filepath.Base(document), func(t *testing.T) { compare(t, document) })
+	}
+}
+
+// compare replays the sessions of a document.
+func compare(t *testing.T, document string) {
 	path := filepath.Join(top, document)
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -76,7 +84,7 @@ func TestSession(t *testing.T) {
 			continue
 		}
 		found++
-		printed := replay(t, name, b.Commands)
+		printed := replay(t, document, name, b.Commands)
 		if *update && !t.Failed() {
 			text = b.Replace(text, printed)
 		}
@@ -92,7 +100,7 @@ func TestSession(t *testing.T) {
 }
 
 // replay runs a session as a testscript and returns what the commands printed.
-func replay(t *testing.T, name string, commands []block.Command) []block.Command {
+func replay(t *testing.T, document, name string, commands []block.Command) []block.Command {
 	printed := slices.Clone(commands)
 	same := func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 2 {

@@ -19,18 +19,28 @@ var varying = []struct {
 	// What mkkernel counts in the kernel that it built.
 	{regexp.MustCompile(`^(build/neuron\.img: ).*`), "${1}COUNTS"},
 	// QEMU's version, and the back end that this machine permits.
-	{regexp.MustCompile(`^nexus: QEMU [^,]+, network card on .*`), "nexus: QEMU VERSION, network card on NIC"},
+	{regexp.MustCompile(`^nexus: (\S+): QEMU [^,]+, network card on .*`), "nexus: $1: QEMU VERSION, network card on NIC"},
+	{regexp.MustCompile(`^ok +QEMU .*`), "ok QEMU VERSION"},
+	// Processes of a list of guests, and columns, which are as wide as what is in them.
+	{regexp.MustCompile(`\b(booting|standing|ended|died) +[0-9]+ `), "$1 PID "},
+	{regexp.MustCompile(`  +`), "  "},
 	{regexp.MustCompile(`\brx frame len=[0-9]+`), "rx frame len=N"},
 }
 
 // floating are lines that tell of the wire: they come when the host's frames do, anywhere among their neighbours.
 var floating = regexp.MustCompile(`virtionetd: rx frame |netstackd: recv arp `)
 
+// permitted are lines of doctor's that tell what this machine permits: they are left out.
+var permitted = regexp.MustCompile(`^(ok +a TAP can be made|ok +private network namespaces .*|warning +(tap|namespaces): .*| +do: +run as root, or .*)$`)
+
 // Normal gives lines in the form in which two printings are compared: with letters for what varies, and the lines that float
 // behind the others, sorted.
 func Normal(lines []string) []string {
 	var fixed, floated []string
 	for _, line := range lines {
+		if permitted.MatchString(line) {
+			continue
+		}
 		for _, v := range varying {
 			line = v.what.ReplaceAllString(line, v.instead)
 		}
