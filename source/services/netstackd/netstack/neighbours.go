@@ -76,6 +76,25 @@ func stateOf(s stack.NeighborState) guard.State {
 	}
 }
 
+// unresolved reports whether the neighbour that packets to an address go to has not answered ARP. The library tells this to
+// sockets of TCP and UDP, not to those of ICMP.
+func (s *Stack) unresolved(to tcpip.Address) bool {
+	route, err := s.ip.FindRoute(0, tcpip.Address{}, to, ipv4.ProtocolNumber, false)
+	if err != nil {
+		return false
+	}
+	defer route.Release()
+	if route.NICID() != ethernetID {
+		return false
+	}
+	hop := route.NextHop()
+	if hop.Len() != 4 {
+		hop = to // without a gateway
+	}
+	state, _ := s.neighbours.Lookup(hop.As4())
+	return state == guard.Unknown || state == guard.Incomplete
+}
+
 var stateNames = [...]string{
 	stack.Unknown:     "unknown",
 	stack.Incomplete:  "incomplete",

@@ -22,7 +22,8 @@ const (
 )
 
 // Ping sends count ICMP echo requests with size bytes of payload to an IPv4 address, each after the reply to the one before
-// or its time-out, and returns how many it sent and the replies. It fails only when it can not ask: ErrBadAddress or *Fault.
+// or its time-out, and returns how many it sent and the replies. It fails only when it can not ask: ErrBadAddress or *Fault, of
+// EHOSTUNREACH when nobody answered ARP within the time-out, so that the request never left.
 func (s *Stack) Ping(ctx context.Context, to netip.Addr, count int, timeout time.Duration, size int) (int, []netapi.Echo, error) {
 	if !to.Is4() || to.IsUnspecified() || to.IsMulticast() || to.As4()[0] >= 240 {
 		return 0, nil, ErrBadAddress
@@ -41,7 +42,7 @@ func (s *Stack) Ping(ctx context.Context, to netip.Addr, count int, timeout time
 	queue.EventRegister(&entry)
 	defer queue.EventUnregister(&entry)
 
-	p := pinger{stack: s, endpoint: endpoint, readable: readable, payload: pattern(size)}
+	p := pinger{stack: s, to: addressOf(to), endpoint: endpoint, readable: readable, payload: pattern(size)}
 	var echoes []netapi.Echo
 	for sequence := range count {
 		echo, ok, err := p.once(ctx, uint16(sequence), timeout)
@@ -70,6 +71,7 @@ func pattern(size int) []byte {
 // pinger is one Ping under way.
 type pinger struct {
 	stack    *Stack
+	to       tcpip.Address
 	endpoint tcpip.Endpoint
 	readable chan struct{}
 	payload  []byte
@@ -103,6 +105,9 @@ func (p *pinger) once(ctx context.Context, sequence uint16, timeout time.Duratio
 		select {
 		case <-p.readable:
 		case <-late:
+			if p.stack.unresolved(p.to) {
+				return netapi.Echo{}, false, fault("ping", &tcpip.ErrHostUnreachable{})
+			}
 			return netapi.Echo{}, false, nil
 		case <-ctx.Done():
 			return netapi.Echo{}, false, nil

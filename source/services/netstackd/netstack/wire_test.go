@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -455,8 +456,21 @@ func TestPingUnresolved(t *testing.T) {
 	}()
 	w.next(t, isRequest)
 	w.clock.Advance(time.Second)
+	var fault *netstack.Fault
+	if r := <-done; r.sent != 0 || r.got != 0 || !errors.As(r.err, &fault) || fault.Errno() != syscall.EHOSTUNREACH {
+		t.Errorf("nobody answers ARP: %+v", r)
+	}
+	// Somebody does, but not the ping.
+	go func() {
+		sent, echoes, err := w.Ping(context.Background(), peerIP, 1, 500*time.Millisecond, 8)
+		done <- result{sent, len(echoes), err}
+	}()
+	w.next(t, isRequest)
+	w.inject(t, arp(2, peerMAC, peerIP, ourMAC, ourIP, ourMAC))
+	w.next(t, func(f []byte) bool { return f[23] == 1 && f[34] == 8 })
+	w.clock.Advance(time.Second)
 	if r := <-done; r.sent != 1 || r.got != 0 || r.err != nil {
-		t.Errorf("%+v", r)
+		t.Errorf("no reply: %+v", r)
 	}
 	// A ping can be given up.
 	ctx, cancel := context.WithCancel(context.Background())
