@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +14,8 @@ type symptom struct {
 	cause string // $name stands for a group of says
 	do    string
 }
+
+const treeAdvice = "boot with build/virt-nexus.dtb (make build), or correct the tree's node: enabled, with the slot's own address and interrupt"
 
 // symptoms are looked for in this order in each boot that is not proven. Each is named once, with the lines that show it.
 var symptoms = []symptom{
@@ -25,14 +28,14 @@ var symptoms = []symptom{
 	{"legacy-device", regexp.MustCompile(`virtio: legacy \(version 1\) transport`),
 		"the network card is offered as a legacy (version 1) virtio device, which Nexus does not drive",
 		"start QEMU with -global virtio-mmio.force-legacy=false, as nx boot does without --legacy-nic"},
-	{"wrong-device", regexp.MustCompile(`virtio: the slot holds another kind of device.*`),
+	{"wrong-device", regexp.MustCompile(`virtionetd: .*virtio: the slot holds another kind of device.*`),
 		"another kind of device is in the network card's slot",
 		"name the slots with bus= on QEMU's command line: the card belongs on virtio-mmio-bus.1 (0x10002000)"},
 	{"no-transport", regexp.MustCompile(`virtio: no virtio-mmio transport at this address`),
 		"there is no virtio-mmio slot where the device tree says", "boot with -M virt and the device tree of make build"},
 	{"wrong-tree", regexp.MustCompile(`nexus-init: .*(no device virtio_mmio@[0-9a-f]+ in the device tree|window of virtio_mmio@[0-9a-f]+ is at 0x[0-9a-f]+).*`),
 		"the device tree does not have the devices that the manifest names: $0",
-		"boot with build/virt-nexus.dtb (make build), or correct the tree's node: enabled, with the slot's own address and interrupt"},
+		treeAdvice},
 	{"no-dhcp-reply", regexp.MustCompile(`netstackd: virt0 dhcp no answer after .*`),
 		"no DHCP server answered on the wire",
 		"boot with --net stub (a server inside the guest) or --net static, or see who serves DHCP: nx boot --net dhcp without --no-lease does"},
@@ -59,15 +62,42 @@ var symptoms = []symptom{
 // explained are symptoms that say no more once another was found.
 var explained = map[string][]string{
 	"service-failed": {"legacy-device", "missing-nic", "wrong-slot", "wrong-device", "no-transport"},
-	"selftest":       {"no-dhcp-reply", "arp-unresolved", "host-silent"},
-	"host-silent":    {"no-dhcp-reply", "arp-unresolved"},
+	"selftest":       {"no-dhcp-reply", "arp-unresolved", "host-silent", "wrong-tree"},
+	"host-silent":    {"no-dhcp-reply", "arp-unresolved", "wrong-tree"},
+	"no-dhcp-reply":  {"wrong-tree"},
+	"arp-unresolved": {"wrong-tree"},
 }
+
+// referral is in the line of a program that has said before what failed.
+const referral = "see its SELFTEST line"
 
 // boot judges a boot from outside.
 func boot(b *Boot) []Finding {
-	if b.Proven {
-		return []Finding{{ID: "boot", Level: OK, Cause: fmt.Sprintf("guest %s: boot proven (card on %s, address by %s)", b.Name, b.NIC, b.Net)}}
+	switch {
+	case b.Died:
+		return append([]Finding{died(b)}, broken(b)...)
+	case !b.Proven:
+		if findings := broken(b); len(findings) > 0 {
+			return findings
+		}
+		return []Finding{unexplained(b)}
 	}
+	findings := []Finding{{ID: "boot", Level: OK, Cause: fmt.Sprintf("guest %s: boot proven (card on %s, address by %s)", b.Name, b.NIC, b.Net)}}
+	if !b.Running {
+		findings = append(findings, Finding{ID: "no-guest", Level: Note, Cause: "no guest runs: " + b.Name + " has ended", Do: "nx boot --detach, then ask again"})
+	}
+	return findings
+}
+
+// died is the finding of a guest that ended without a word of its own.
+func died(b *Boot) Finding {
+	return Finding{ID: "guest-died", Level: Fault, Cause: "guest " + b.Name + " died: " + b.Ended,
+		Do:       "nx logs " + b.Name + " shows its last lines; the host's log shows whether its memory was used up (journalctl -k, dmesg); nx boot --detach boots another",
+		Evidence: b.Console[max(0, len(b.Console)-1):]}
+}
+
+// broken names what kept a boot from being proven.
+func broken(b *Boot) []Finding {
 	var findings []Finding
 	found := map[string]bool{}
 	add := func(f Finding) {
@@ -81,19 +111,15 @@ func boot(b *Boot) []Finding {
 			findings = append(findings, f)
 		}
 	}
-	if f, ok := card(b); ok {
-		add(f)
-	}
-	if f, ok := unresolved(b); ok {
-		add(f)
+	for _, rule := range []func(*Boot) (Finding, bool){card, interrupt, unresolved} {
+		if f, ok := rule(b); ok {
+			add(f)
+		}
 	}
 	for _, s := range symptoms {
 		if f, ok := s.seen(b); ok {
 			add(f)
 		}
-	}
-	if len(findings) == 0 {
-		findings = append(findings, unexplained(b))
 	}
 	return findings
 }
@@ -103,7 +129,7 @@ func (s symptom) seen(b *Boot) (Finding, bool) {
 	f := Finding{ID: s.id, Level: Fault}
 	for _, line := range append(strings.Split(b.Stderr, "\n"), b.Console...) {
 		m := s.says.FindStringSubmatchIndex(line)
-		if m == nil {
+		if m == nil || strings.Contains(line, referral) {
 			continue
 		}
 		if f.Evidence == nil {
@@ -124,7 +150,7 @@ func (s symptom) seen(b *Boot) (Finding, bool) {
 const maxEvidence = 5
 
 // emptySlot is what virtionetd says when nothing is plugged into its slot.
-const emptySlot = "virtio: no device in this slot"
+const emptySlot = "virtionetd: failed: virtio: no device in this slot"
 
 // cardBus is where the network card belongs.
 const cardBus = "virtio-mmio-bus.1"
@@ -156,6 +182,38 @@ func card(b *Boot) (Finding, bool) {
 		Do:       "nx boot --nic tap, wire or user; with a QEMU of your own: -device virtio-net-device,bus=" + cardBus,
 		Evidence: []string{line},
 	}, true
+}
+
+// slots are where QEMU's virt machine has its virtio devices: a page each, with the interrupts from 1 on.
+const (
+	firstSlot = 0x10001000
+	slotSize  = 0x1000
+)
+
+// driven is what virtionetd says of the card that it found.
+var driven = regexp.MustCompile(`virtionetd: mmio=0x([0-9a-f]+) irq=([0-9]+) `)
+
+// interrupt finds a card whose interrupt is another slot's: it sends, and never hears.
+func interrupt(b *Boot) (Finding, bool) {
+	for _, line := range b.Console {
+		m := driven.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		at, errAt := strconv.ParseUint(m[1], 16, 64)
+		irq, errIRQ := strconv.ParseUint(m[2], 10, 32)
+		if errAt != nil || errIRQ != nil || at < firstSlot {
+			continue
+		}
+		if want := (at-firstSlot)/slotSize + 1; irq != want {
+			return Finding{ID: "wrong-tree", Level: Fault,
+				Cause:    fmt.Sprintf("the device tree gives the network card interrupt %d; its slot at %#x has %d", irq, at, want),
+				Do:       treeAdvice,
+				Evidence: []string{line},
+			}, true
+		}
+	}
+	return Finding{}, false
 }
 
 // dhcpSeen tells which DHCP messages crossed the wire.

@@ -35,6 +35,7 @@ type Boot struct {
 	NIC     string // tap, wire, user or none
 	Net     string // stub, static or dhcp
 	Running bool
+	Died    bool // without a word: it was killed, or this machine was turned off
 	Proven  bool
 	Ended   string   // how the machine ended, in words
 	QEMU    []string // its command line
@@ -98,7 +99,7 @@ func Diagnose(f Facts) []Finding {
 	switch {
 	case f.Boot == nil:
 		findings = append(findings, Finding{ID: "no-guest", Level: Note,
-			Cause: "no guest has been booted", Do: "nx boot --stay, then ask again"})
+			Cause: "no guest has been booted", Do: "nx boot --detach, then ask again"})
 	default:
 		findings = append(findings, boot(f.Boot)...)
 	}

@@ -71,9 +71,16 @@ func TestDiagnose(t *testing.T) {
 			"wrong-device", []string{"virtio-mmio-bus.1"}},
 		{"tree", failed("nexus-init: virtionetd: descriptor window: window of virtio_mmio@10002000 is at 0x10003000, want its node's"),
 			"wrong-tree", []string{"virt-nexus.dtb"}},
+		{"interrupt of another slot", failed("virtionetd: mmio=0x10002000 irq=3 mac=02:00:00:00:00:01 mtu=1500",
+			"netstackd: virt0 dhcp no answer after 3 DISCOVER in 8s, going on without an address",
+			"SELFTEST: net fetch echo FAILED: fetch http://10.0.2.2:8080/hello: no route to host: does its server run?",
+			"SELFTEST: net udp echo FAILED: udp 10.0.2.2:7: no answer to 5 datagrams: does the host's echo run",
+			"selftest-client: failed: a check failed, see its SELFTEST line"),
+			"wrong-tree", []string{"interrupt 3; its slot at 0x10002000 has 2", "virt-nexus.dtb"}},
 		{"no lease", func(f *Facts) {
 			failed("netstackd: virt0 dhcp no answer after 3 DISCOVER in 8s, going on without an address",
-				"SELFTEST: net udp echo FAILED: udp 10.0.2.2:7: no answer to 5 datagrams")(f)
+				"SELFTEST: net udp echo FAILED: udp 10.0.2.2:7: no answer to 5 datagrams",
+				"selftest-client: failed: a check failed, see its SELFTEST line")(f)
 			f.Boot.Frames = []Frame{{Kind: "dhcp.discover", FromGuest: true}, {Kind: "dhcp.discover", FromGuest: true}, {Kind: "dhcp.offer"}}
 		}, "no-dhcp-reply", []string{"seen: the wire carried 2 DISCOVER from the guest", "1 OFFER from the host", "--net stub"}},
 		{"no lease, silent wire", failed("netstackd: virt0 dhcp no answer after 3 DISCOVER in 8s"), "no-dhcp-reply",
@@ -98,8 +105,18 @@ func TestDiagnose(t *testing.T) {
 		{"late", failed("nexus-init: echod: not ready within 5s, its last status: none"), "late", []string{"echod was not ready"}},
 		{"manifest", failed("nexus-init: kernel command line: \"nexus.foo\": unknown"), "manifest", []string{"nexus.foo"}},
 		{"a service", failed("fetchd: failed: something: do that"), "service-failed", []string{"fetchd: failed: something: do that"}},
-		{"a check", failed("SELFTEST: net lo ping FAILED: ping 127.0.0.1: no answer"), "selftest", []string{"do what the line says"}},
+		{"no card for the control port", failed("controld: failed: virtio: no device in this slot: name the slot"), "service-failed",
+			[]string{"controld: failed: virtio: no device in this slot"}},
+		{"a check", failed("SELFTEST: net lo ping FAILED: ping 127.0.0.1: no answer",
+			"selftest-client: failed: a check failed, see its SELFTEST line"), "selftest", []string{"do what the line says"}},
 		{"nothing known", failed("some line"), "boot", []string{"QEMU ended with status 1", "marker x is missing", "nx logs g1"}},
+		{"died", func(f *Facts) {
+			f.Live, f.Boot.Running, f.Boot.Died = nil, false, true
+			f.Boot.Ended, f.Boot.Console = "its nx was killed", []string{"one line", "the last line"}
+		}, "guest-died", []string{"guest g1 died: its nx was killed", "seen: the last line", "nx logs g1", "nx boot"}},
+		{"died while it booted", func(f *Facts) {
+			f.Live, f.Boot.Running, f.Boot.Died, f.Boot.Proven = nil, false, true, false
+		}, "guest-died", nil},
 		{"control channel", func(f *Facts) { f.Live = &Live{Error: errTest} }, "control-channel", []string{"some reason", "nx logs"}},
 		{"lo is gone", func(f *Facts) { f.Live.Interfaces = f.Live.Interfaces[1:] }, "no-interface", []string{"lo"}},
 		{"virt0 is down", func(f *Facts) { f.Live.Interfaces[1].Up, f.Live.Pings = false, nil }, "interface-down", []string{"nx net up virt0"}},
@@ -176,9 +193,13 @@ func TestStillBooting(t *testing.T) {
 }
 
 func TestNoGuest(t *testing.T) {
-	got := Diagnose(Facts{Host: Host{QEMU: "7.2"}})
-	if Faulty(got) || got[len(got)-1].ID != "no-guest" {
-		t.Errorf("%+v", got)
+	ended := healthy()
+	ended.Boot.Running, ended.Live = false, nil
+	for _, facts := range []Facts{{Host: Host{QEMU: "7.2"}}, ended} {
+		got := Diagnose(facts)
+		if last := got[len(got)-1]; Faulty(got) || last.ID != "no-guest" || !strings.Contains(last.Do, "nx boot") {
+			t.Errorf("%+v", got)
+		}
 	}
 }
 

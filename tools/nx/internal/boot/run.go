@@ -25,6 +25,9 @@ const stayingUp = "nexus-init: staying up"
 // waitTick is how often a watcher is told what the boot waits for.
 const waitTick = 100 * time.Millisecond
 
+// BySignal begins how a machine ended that somebody else killed.
+const BySignal = "QEMU was ended by a signal: "
+
 // Watcher is told of a boot while it goes on. Its methods are called from one
 // goroutine at a time, and must not keep the report.
 type Watcher interface {
@@ -303,7 +306,7 @@ func (r *run) describeExit(ctx context.Context, e machine.Exit) {
 	case ctx.Err() != nil && e.Code == 0:
 		r.report.Ended = fmt.Sprintf("the guest powered off when it was asked to: %v", context.Cause(ctx))
 	case e.Signal != "":
-		r.report.Ended = "QEMU was ended by a signal: " + e.Signal
+		r.report.Ended = BySignal + e.Signal
 	default:
 		r.report.Ended = fmt.Sprintf("QEMU ended with status %d", e.Code)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 
 	"nexus/tools/nx-net/doctor"
 	"nexus/tools/nx/internal/boot"
@@ -19,11 +20,7 @@ import (
 // doctorFacts gathers what doctor judges by: this machine, and the guest called name, or the one that runs, or the one that ran last.
 func doctorFacts(ctx context.Context, name string) (doctor.Facts, error) {
 	facts := doctor.Facts{Host: hostFacts(ctx)}
-	var names []string
-	if name != "" {
-		names = []string{name}
-	}
-	guest, err := toShow(names)
+	guest, err := toDiagnose(name)
 	if errors.Is(err, rundir.ErrNoGuest) {
 		return facts, nil
 	}
@@ -32,6 +29,17 @@ func doctorFacts(ctx context.Context, name string) (doctor.Facts, error) {
 	}
 	facts.Boot, err = bootFacts(guest)
 	return facts, err
+}
+
+// toDiagnose finds the guest called name, running or not, or the one that runs, or the one that ran last.
+func toDiagnose(name string) (rundir.Info, error) {
+	if name != "" {
+		return toShow([]string{name})
+	}
+	if _, err := rundir.Select(""); errors.Is(err, rundir.ErrSeveral) {
+		return rundir.Info{}, err
+	}
+	return toShow(nil)
 }
 
 // hostFacts looks at this machine.
@@ -59,8 +67,9 @@ func hostFacts(ctx context.Context) doctor.Host {
 func bootFacts(guest rundir.Info) (*doctor.Boot, error) {
 	b := &doctor.Boot{Name: guest.Name, NIC: guest.NIC, Net: guest.Net, Running: guest.Phase.Running(), Ended: guest.Why}
 	if guest.Phase == rundir.Died {
-		b.Ended = "its runner died"
+		b.Ended = "its nx was killed, and QEMU with it"
 	}
+	b.Died = guest.Phase == rundir.Died || strings.HasPrefix(guest.Why, boot.BySignal)
 	var err error
 	if b.Console, err = loggedConsole(guest.Path(rundir.ConsoleFile)); err != nil {
 		return nil, err
