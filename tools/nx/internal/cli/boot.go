@@ -210,10 +210,13 @@ func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error 
 	if err := f.save(s, result); err != nil {
 		return err
 	}
-	if !result.Verdict.Proven {
-		return statusError(exitUnproven)
+	if result.Verdict.Proven {
+		return nil
 	}
-	return nil
+	if !f.forget {
+		f.show.printf("nexus: `nx net doctor --guest %s` names the cause, as far as it shows\n", f.Guest.Name())
+	}
+	return statusError(exitUnproven)
 }
 
 // watcher shows the boot and, for a guest that detaches, lets its starter go.
