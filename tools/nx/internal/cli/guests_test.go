@@ -129,7 +129,9 @@ func TestGuestsSideBySide(t *testing.T) {
 	}
 	b.says(t, exitFailed, []string{"stop", "b"}, "the guest has ended: b ended; `nx logs b` shows what it said")
 	b.says(t, exitDone, []string{"logs"}, " * nexus-init: done\n")
-	b.says(t, exitDone, []string{"stop"}, "nexus: a: stopped\n")
+	b.says(t, exitDone, []string{"logs", "--json"}, `,"text":"nexus-init: done","mark":"*"}`)
+	b.says(t, exitFailed, []string{"logs", "--json", "--raw"}, "two forms")
+	b.says(t, exitDone, []string{"stop", "--json"}, `"name": "a"`, `"killed": false`)
 	if got := b.guests(t, "--all"); got != "a=ended+ b=ended+" {
 		t.Errorf("all stopped: got %q", got)
 	}
@@ -303,7 +305,7 @@ func TestForget(t *testing.T) {
 // A log whose last line was cut off, or that somebody spoiled, is shown as it is.
 func TestLogPrinter(t *testing.T) {
 	var out strings.Builder
-	p := newLogPrinter(&out, false, colorAuto)
+	p := newLogPrinter(&out, logShown, colorAuto)
 	for _, piece := range []string{"0.100000 * one\n0.2000", "00 ! two\x1b[2J\nspoiled\n", strings.Repeat("x", 2*maxLogged), "\n0.300000   cut"} {
 		if err := p.copy(strings.NewReader(piece)); err != nil {
 			t.Fatal(err)

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,7 @@ import (
 )
 
 func newLogs(s streams) *cobra.Command {
-	var follow, raw bool
+	var follow, raw, asJSON bool
 	var color string
 	cmd := &cobra.Command{
 		Use:   "logs [flags] [NAME]",
@@ -35,16 +37,26 @@ Exit status:
 			if err := checkColor(color); err != nil {
 				return err
 			}
+			form := logShown
+			switch {
+			case raw && asJSON:
+				return errors.New("--raw and --json are two forms: leave one out")
+			case raw:
+				form = logRaw
+			case asJSON:
+				form = logJSON
+			}
 			g, err := toShow(names)
 			if err != nil {
 				return err
 			}
-			return showLog(cmd.Context(), s, g, follow, newLogPrinter(s.out, raw, color))
+			return showLog(cmd.Context(), s, g, follow, newLogPrinter(s.out, form, color))
 		},
 		ValidArgsFunction: completeGuests((*rundir.Root).List),
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what it prints, until it ends")
 	cmd.Flags().BoolVar(&raw, "raw", false, "only what the guest printed, without times and marks")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON document a line: at_ns, text and mark")
 	cmd.Flags().StringVar(&color, "color", colorAuto, "colour the lines: auto, always or never")
 	return cmd
 }
@@ -137,18 +149,33 @@ func sayEnd(s streams, g rundir.Info) error {
 // maxLogged bounds a line of the log: a piece of the console with time and mark.
 const maxLogged = machine.MaxLine + 100
 
+// logForm is how lines of a log are printed.
+type logForm int
+
+const (
+	logShown logForm = iota // with times and marks
+	logRaw                  // as the guest printed them
+	logJSON                 // a document each
+)
+
+// loggedJSON is a line of the log in JSON.
+type loggedJSON struct {
+	boot.Line
+	Mark string `json:"mark"` // "*" a marker, "!" a forbidden line, "" neither
+}
+
 // logPrinter prints lines of a log, as it gets them in pieces.
 type logPrinter struct {
 	out     *bufio.Writer
-	raw     bool
+	form    logForm
 	exact   bool // raw, and not to a terminal: the bytes as they are
 	colour  palette
 	partial []byte
 }
 
-func newLogPrinter(out io.Writer, raw bool, color string) *logPrinter {
+func newLogPrinter(out io.Writer, form logForm, color string) *logPrinter {
 	t := terminalOf(out)
-	return &logPrinter{out: bufio.NewWriter(out), raw: raw, exact: raw && !isTerminal(out), colour: paletteFor(color, t)}
+	return &logPrinter{out: bufio.NewWriter(out), form: form, exact: form == logRaw && !isTerminal(out), colour: paletteFor(color, t)}
 }
 
 // copy prints the whole lines of what can be read from in now.
@@ -190,9 +217,13 @@ func (p *logPrinter) line(s string) {
 		l = boot.LoggedLine{Line: boot.Line{Text: s}, Mark: boot.MarkNone}
 	}
 	switch {
+	case p.form == logJSON:
+		// Text and a number always can be encoded.
+		data, _ := json.Marshal(loggedJSON{l.Line, strings.TrimSpace(string(l.Mark))})
+		s = string(data)
 	case p.exact:
 		s = l.Text
-	case p.raw:
+	case p.form == logRaw:
 		s = printable(l.Text)
 	default:
 		s = p.colour.line(l.Line, l.Mark)

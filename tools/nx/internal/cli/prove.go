@@ -8,6 +8,7 @@ import (
 
 func newProve(s streams) *cobra.Command {
 	o := boot.Saved{}
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prove REPORT",
 		Short: "Judge a recorded boot again, from its report and capture",
@@ -21,14 +22,21 @@ anything: the same console, capture and contract give the same verdict.
 			if err != nil {
 				return err
 			}
-			show := newConsole(s.out, true)
-			show.finish(report)
+			if asJSON {
+				err = printJSON(s.out, report)
+			} else {
+				newConsole(s.out, true).finish(report)
+			}
+			if err != nil {
+				return err
+			}
 			if !report.Verdict.Proven {
 				return statusError(exitUnproven)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report with the new verdict as JSON")
 	cmd.Flags().StringVar(&o.PCAP, "pcap", "", "the capture of the boot")
 	cmd.Flags().StringVar(&o.Archive, "archive", defaultArchive, "boot archive")
 	cmd.Flags().StringVar(&o.Contract, "contract", defaultContract, "marker contract")

@@ -15,7 +15,7 @@ import (
 const killBound = 10 * time.Second
 
 func newStop(s streams) *cobra.Command {
-	var all bool
+	var all, asJSON bool
 	bound := 10 * time.Second
 	cmd := &cobra.Command{
 		Use:   "stop [flags] [NAME...]",
@@ -39,12 +39,13 @@ Exit status:
 			if err != nil {
 				return err
 			}
-			return stopAll(s, guests, bound)
+			return stopAll(s, guests, bound, asJSON)
 		},
 		ValidArgsFunction: completeGuests((*rundir.Root).Running),
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "every guest that runs")
 	cmd.Flags().DurationVar(&bound, "timeout", bound, "how long a guest may take to end until it is killed")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }
 
@@ -79,9 +80,16 @@ func toStop(all bool, names []string) ([]rundir.Info, error) {
 	return guests, nil
 }
 
+// stopped is a guest that has ended, in JSON.
+type stopped struct {
+	Name   string `json:"name"`
+	Killed bool   `json:"killed"` // it did not end when it was asked to
+}
+
 // stopAll asks all guests to end, then waits for each.
-func stopAll(s streams, guests []rundir.Info, bound time.Duration) error {
+func stopAll(s streams, guests []rundir.Info, bound time.Duration, asJSON bool) error {
 	var problems []error
+	ended := []stopped{}
 	var stopping []*stopping
 	for _, g := range guests {
 		p, err := ask(g)
@@ -97,16 +105,27 @@ func stopAll(s streams, guests []rundir.Info, bound time.Duration) error {
 	}
 	deadline := time.Now().Add(bound)
 	for _, p := range stopping {
-		word, err := p.wait(time.Until(deadline), bound)
+		killed, err := p.wait(time.Until(deadline))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("stop %s: %w", p.name, err))
 			continue
+		}
+		ended = append(ended, stopped{p.name, killed})
+		if asJSON {
+			continue
+		}
+		word := "stopped"
+		if killed {
+			word = fmt.Sprintf("killed: it did not end within %v", bound)
 		}
 		if _, err := fmt.Fprintf(s.out, "nexus: %s: %s\n", p.name, word); err != nil {
 			return err
 		}
 	}
-	return errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil || !asJSON {
+		return err
+	}
+	return printJSON(s.out, map[string][]stopped{"stopped": ended})
 }
 
 // stopping is a guest that was asked to end.
@@ -133,11 +152,10 @@ func ask(g rundir.Info) (*stopping, error) {
 }
 
 // wait waits for the guest's end and, when it does not come in time, forces it.
-func (p *stopping) wait(left, bound time.Duration) (word string, err error) {
-	word = "stopped"
+func (p *stopping) wait(left time.Duration) (killed bool, err error) {
 	ended, err := p.runner.Wait(left)
 	if err == nil && !ended {
-		word = fmt.Sprintf("killed: it did not end within %v", bound)
+		killed = true
 		if err = p.runner.Signal(unix.SIGKILL); err == nil {
 			ended, err = p.runner.Wait(killBound)
 		}
@@ -148,7 +166,7 @@ func (p *stopping) wait(left, bound time.Duration) (word string, err error) {
 	if err == nil && !ended {
 		err = errors.New("it was killed and is still there")
 	}
-	return word, err
+	return killed, err
 }
 
 func (p *stopping) close() {
