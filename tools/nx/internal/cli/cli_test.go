@@ -504,6 +504,33 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+func TestSeriesJSON(t *testing.T) {
+	b := newBench(t, "good")
+	var soaked struct {
+		Series []struct {
+			NIC           string
+			Boots, Proven int
+		}
+	}
+	out, err := b.nx(append([]string{"soak", "--boots", "1", "--nic", "wire", "--json", "--"}, b.flags()...)...).Output()
+	if err := errors.Join(err, json.Unmarshal(out, &soaked)); err != nil || len(soaked.Series) != 1 || soaked.Series[0].NIC != "wire" || soaked.Series[0].Proven != 1 {
+		t.Errorf("soak: %v: %+v\n%s", err, soaked, out)
+	}
+	var same struct {
+		Consoles int
+		Same     bool
+	}
+	out, err = b.nx(append([]string{"same", "--boots", "2", "--json", "--contract", "../../../../tests/contract/markers.json", "--"}, b.flags()...)...).Output()
+	if err := errors.Join(err, json.Unmarshal(out, &same)); err != nil || !same.Same || same.Consoles != 2 {
+		t.Errorf("same: %v: %+v\n%s", err, same, out)
+	}
+	for _, args := range [][]string{{"soak", "--boots", "0"}, {"same", "--boots", "1"}} {
+		if status, out := run(t, b.nx(args...)); status != exitFailed || !strings.Contains(out, "--boots must be at least") {
+			t.Errorf("%q: status %d:\n%s", args, status, out)
+		}
+	}
+}
+
 // A series that cannot boot ends at once, and says why.
 func TestSeriesCannotRun(t *testing.T) {
 	b := newBench(t, "good")

@@ -26,27 +26,41 @@ const both = "both"
 func newSoak(s streams) *cobra.Command {
 	var boots int
 	var nic, keep string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "soak [flags] [-- BOOT-FLAG...]",
 		Short: "Boot many times and say how many were proven and how long they took",
 		Long: `Boot many times in a row on each back end of the network card. Times are from
 the exec of QEMU to the last selftest line, and to the end of QEMU. What follows -- is given to
-every nx boot. The report of each boot that is not proven is kept.
+every nx boot. The report of each boot that is not proven is kept. After every tenth
+boot a line on standard error says how far it is.
 ` + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if boots < 1 {
+				return errors.New("--boots must be at least 1")
+			}
 			backends, err := backendsFor(s, nic)
 			if err != nil {
 				return err
 			}
-			failed := 0
+			all := []*soaked{}
+			failed := false
 			for _, b := range backends {
-				n, err := soak(cmd.Context(), s, boots, append([]string{"--nic", b}, args...), keep)
+				one, err := soak(cmd.Context(), s, boots, b, args, keep)
 				if err != nil {
 					return err
 				}
-				failed += n
+				all, failed = append(all, one), failed || one.Proven < one.Boots
+				if !asJSON {
+					one.print(s)
+				}
 			}
-			if failed > 0 {
+			if asJSON {
+				if err := printJSON(s.out, map[string][]*soaked{"series": all}); err != nil {
+					return err
+				}
+			}
+			if failed {
 				return statusError(exitUnproven)
 			}
 			return nil
@@ -55,6 +69,7 @@ every nx boot. The report of each boot that is not proven is kept.
 	cmd.Flags().IntVar(&boots, "boots", 100, "how many boots on each back end")
 	cmd.Flags().StringVar(&nic, "nic", both, "tap, wire or both")
 	cmd.Flags().StringVar(&keep, "keep", "build", "folder for the reports of boots that are not proven")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }
 
@@ -73,35 +88,61 @@ func backendsFor(s streams, nic string) ([]string, error) {
 	return []string{boot.NICWire, boot.NICTap}, nil
 }
 
-// soak boots n times with args and prints a summary; it gives the number of
-// boots that were not proven.
-func soak(ctx context.Context, s streams, n int, args []string, keep string) (failed int, err error) {
+// soaked is what came of a series of boots on one back end.
+type soaked struct {
+	NIC      string        `json:"nic"`
+	Args     []string      `json:"boot_flags"`
+	Boots    int           `json:"boots"`
+	Proven   int           `json:"proven"`
+	Selftest series.Spread `json:"last_selftest"` // of those proven
+	Whole    series.Spread `json:"end_of_qemu"`
+}
+
+func (r *soaked) print(s streams) {
+	newConsole(s.out, false).printf("nexus: %q: %d boots, %d proven\n  last selftest: %v\n  end of QEMU:   %v\n",
+		append([]string{"--nic", r.NIC}, r.Args...), r.Boots, r.Proven, r.Selftest, r.Whole)
+}
+
+// progressEvery is after how many boots of a series a line says how far it is.
+const progressEvery = 10
+
+// soak boots n times on a back end.
+func soak(ctx context.Context, s streams, n int, nic string, args []string, keep string) (*soaked, error) {
+	r := &soaked{NIC: nic, Args: args, Boots: n}
 	var selftest, whole []time.Duration
 	for i := 1; i <= n; i++ {
-		report, err := bootChild(ctx, s, args)
+		report, err := bootChild(ctx, s, append([]string{"--nic", nic}, args...))
 		if err != nil {
-			return failed, fmt.Errorf("boot %d of %d: %w", i, n, err)
+			return nil, fmt.Errorf("boot %d of %d: %w", i, n, err)
 		}
 		if report.Verdict.Proven {
+			r.Proven++
 			selftest = append(selftest, series.SelftestDone(report))
 			whole = append(whole, report.Took)
-			continue
+		} else {
+			path := filepath.Join(keep, fmt.Sprintf("unproven-%s-%03d.json", report.NIC, i))
+			if err := writeReport(path, report); err != nil {
+				return nil, err
+			}
+			newConsole(s.err, false).printf("nexus: boot %d of %d is not proven: %s; see %s\n", i, n, report.Verdict.Failures[0], path)
 		}
-		failed++
-		path := filepath.Join(keep, fmt.Sprintf("unproven-%s-%03d.json", report.NIC, i))
-		if err := writeReport(path, report); err != nil {
-			return failed, err
-		}
-		newConsole(s.out, false).printf("nexus: boot %d of %d is not proven: %s; see %s\n", i, n, report.Verdict.Failures[0], path)
+		sayHowFar(s, nic, i, n, r.Proven)
 	}
-	newConsole(s.out, false).printf("nexus: %q: %d boots, %d proven\n  last selftest: %v\n  end of QEMU:   %v\n",
-		args, n, n-failed, series.Of(selftest), series.Of(whole))
-	return failed, nil
+	r.Selftest, r.Whole = series.Of(selftest), series.Of(whole)
+	return r, nil
+}
+
+// sayHowFar says now and then how far a series is.
+func sayHowFar(s streams, nic string, i, n, proven int) {
+	if i%progressEvery == 0 && i < n {
+		newConsole(s.err, false).printf("nexus: %s: %d of %d boots, %d proven\n", nic, i, n, proven)
+	}
 }
 
 func newSame(s streams) *cobra.Command {
 	var boots int
 	var file string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "same [flags] [-- BOOT-FLAG...]",
 		Short: "Boot several times counting instructions, and compare the consoles byte by byte",
@@ -110,6 +151,9 @@ consoles byte by byte, but for the lines that the contract says may vary. What
 follows -- is given to every nx boot.
 ` + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if boots < 2 {
+				return errors.New("--boots must be at least 2: one console is the same as itself")
+			}
 			rules, err := contract.Load(file)
 			if err != nil {
 				return err
@@ -126,34 +170,55 @@ follows -- is given to every nx boot.
 					return statusError(exitUnproven)
 				}
 				reports = append(reports, report)
+				sayHowFar(s, boot.NICWire, i+1, boots, i+1)
 			}
-			return compareConsoles(s, reports, rules)
+			return compareConsoles(s, reports, rules, asJSON)
 		},
 	}
 	cmd.Flags().IntVar(&boots, "boots", 10, "how many boots")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	cmd.Flags().StringVar(&file, "contract", defaultContract, "marker contract")
 	return cmd
 }
 
+// compared is how the consoles of a series compare, in JSON.
+type compared struct {
+	Consoles    int                 `json:"consoles"`
+	Lines       int                 `json:"lines"`
+	Varying     int                 `json:"may_vary"` // lines of these that may differ
+	Same        bool                `json:"same"`
+	Differences []series.Difference `json:"differences"` // the first of each boot that has one
+}
+
 // compareConsoles prints how the boots' consoles differ, or that they do not.
-func compareConsoles(s streams, reports []*boot.Report, rules *contract.Contract) error {
-	show := newConsole(s.out, false)
-	differences := series.Compare(reports, rules.MayVary)
-	for _, d := range differences {
-		show.printf("nexus: %v\n", d)
-	}
-	if len(differences) > 0 {
-		return statusError(exitUnproven)
-	}
-	varying := 0
+func compareConsoles(s streams, reports []*boot.Report, rules *contract.Contract, asJSON bool) error {
+	c := compared{Consoles: len(reports), Lines: len(reports[0].Console), Differences: series.Compare(reports, rules.MayVary)}
+	c.Same = len(c.Differences) == 0
 	for _, l := range reports[0].Console {
 		if rules.MayVary(l.Text) {
-			varying++
+			c.Varying++
 		}
 	}
-	show.printf("nexus: %d consoles of %d lines, the same to the byte but for %d that may vary\n",
-		len(reports), len(reports[0].Console), varying)
+	if asJSON {
+		if err := printJSON(s.out, c); err != nil {
+			return err
+		}
+	} else {
+		c.print(newConsole(s.out, false))
+	}
+	if !c.Same {
+		return statusError(exitUnproven)
+	}
 	return nil
+}
+
+func (c *compared) print(show *console) {
+	for _, d := range c.Differences {
+		show.printf("nexus: %v\n", d)
+	}
+	if c.Same {
+		show.printf("nexus: %d consoles of %d lines, the same to the byte but for %d that may vary\n", c.Consoles, c.Lines, c.Varying)
+	}
 }
 
 // bootChild runs nx boot in a process of its own and gives its report.

@@ -13,7 +13,10 @@ import (
 
 // Spread is how a time varied over a series.
 type Spread struct {
-	Min, Median, P90, Max time.Duration
+	Min    time.Duration `json:"min_ns"`
+	Median time.Duration `json:"median_ns"`
+	P90    time.Duration `json:"p90_ns"`
+	Max    time.Duration `json:"max_ns"`
 }
 
 // Of is the spread of times; the zero Spread for none. Percentiles are the
@@ -34,9 +37,10 @@ func (s Spread) String() string {
 
 // Difference is where two consoles part.
 type Difference struct {
-	Boot int // number of the boot that differs from the first, from 1
-	Line int // number of the line, from 1
-	A, B string
+	Boot int    `json:"boot"` // number of the boot that differs from the first, from 1
+	Line int    `json:"line"` // number of the line, from 1
+	A    string `json:"first"`
+	B    string `json:"other"`
 }
 
 func (d Difference) String() string {
