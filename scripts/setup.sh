@@ -22,6 +22,7 @@ needs=(
 	shellcheck:shellcheck
 	/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin:u-boot-qemu
 	qemu-riscv64-static:qemu-user-static
+	cpio:cpio
 	gcc:gcc
 	/usr/include/stdlib.h:libc6-dev
 	git:git
