@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"nexus/source/api/netapi"
 	"nexus/source/api/netcli"
 	"nexus/source/api/netcli/netclitest"
+	"nexus/tools/nx-net/doctor"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables and examples of docs/network/nx.md")
@@ -44,7 +46,7 @@ const (
 // worst are, for each command, inputs that must not get as far as the guest, with all that is said. They are the table in the
 // document.
 var worst = []struct{ line, says string }{
-	{`net`, `net: a command is missing: want one of: addr, arp, dhcp, down, fetch, if, ping, recv, sendraw, stats, up`},
+	{`net`, `net: a command is missing: want one of: addr, arp, capture, dhcp, doctor, down, fetch, if, ping, recv, sendraw, stats, up`},
 	{`net pong`, `net: there is no command "pong": is ping meant?`},
 	{`net if --watch`, `if: unknown flag: --watch: see nx net if --help`},
 	{`net if virt0`, "if: want `nx net if`, got 1 argument"},
@@ -81,6 +83,24 @@ var worst = []struct{ line, says string }{
 	{`net recv -c many`, `recv: invalid argument "many" for "-c, --count" flag: want a whole number from 1 to 10000`},
 	{`net recv --timeout 0`, `recv: invalid argument "0" for "--timeout" flag: want a time from 1ms to 1h0m0s, as 500ms or 2s or 0.2`},
 	{`net recv --write /nowhere/frames.pcap`, `open /nowhere/frames.pcap: no such file or directory: name a file in a folder that can be written to`},
+	{`net capture virt0`, `capture: "virt0" is one word too many: -i names the interface, -w the file`},
+	{`net capture -i "virt 0"`, `capture: "virt 0" is no interface's name: want 1 to 15 printable characters, as lo or virt0 (nx net if lists them), or any for all`},
+	{`net capture -n many`, `capture: invalid argument "many" for "-n, --count" flag: want a whole number from 0 to 1000000000`},
+	{`net capture --json`, `capture: --json prints a document on stdout, where the packets go: give -w FILE`},
+	{`net capture -w /nowhere/lo.pcapng`, `capture: create /nowhere/lo.pcapng: no such file or directory: name a file in a folder that can be written to`},
+	{`net doctor gateway`, `doctor: "gateway" is not an IPv4 address: give one such as 10.0.2.2`},
+	{`net doctor fe80::1`, `doctor: "fe80::1" is not an IPv4 address: give one such as 10.0.2.2`},
+	{`net doctor 10.0.2.2 10.0.2.3`, "doctor: want `nx net doctor [ADDRESS]`, got 2 arguments"},
+	{`net doctor --fix`, `doctor: unknown flag: --fix: see nx net doctor --help`},
+}
+
+// commandNames are the names of all commands below `nx net`.
+func commandNames() []string {
+	var names []string
+	for _, sub := range New(Config{}).Commands() {
+		names = append(names, sub.Name())
+	}
+	return names
 }
 
 // words splits a command line at blanks outside quotes.
@@ -104,16 +124,22 @@ func TestWorstInputs(t *testing.T) {
 		h := newHost(t)
 		got := h.nx(words(tt.line)...)
 		got.errs = temporary.ReplaceAllString(got.errs, ".nx-fetch-*")
-		if want := (ran{2, "", "nx: " + tt.says + "\n"}); got != want || len(h.dialed) > 0 {
+		want := ran{2, "", "nx: " + tt.says + "\n"}
+		if netcli.WantsJSON(words(tt.line)) {
+			var out strings.Builder
+			netcli.Report(netcli.Usagef("%s", tt.says), true, &out, nil)
+			want = ran{2, out.String(), ""}
+		}
+		if got != want || len(h.dialed) > 0 {
 			t.Errorf("nx %s:\n%+v, dialed %d times; want\n%+v", tt.line, got, len(h.dialed), want)
 		}
 		if w := words(tt.line); len(w) > 1 {
 			counted[w[1]]++
 		}
 	}
-	for _, c := range netcli.Commands() {
-		if counted[c.Name] < 3 {
-			t.Errorf("%s: %d bad inputs, want at least three", c.Name, counted[c.Name])
+	for _, name := range commandNames() {
+		if counted[name] < 3 {
+			t.Errorf("%s: %d bad inputs, want at least three", name, counted[name])
 		}
 	}
 }
@@ -154,10 +180,12 @@ func TestDocumentedExamples(t *testing.T) {
 		seen[strings.Fields(line)[1]] = true
 		return "```\n$ " + m[1] + "\n" + shown(t, line) + "```"
 	})
-	for _, c := range netcli.Commands() {
-		if !seen[c.Name] {
-			t.Errorf("%s has no example of %s", document, c.Name)
+	for _, name := range commandNames() {
+		if !seen[name] {
+			t.Errorf("%s has no example of %s", document, name)
 		}
+	}
+	for _, c := range netcli.Commands() {
 		for _, line := range strings.Split(c.Example, "\n") {
 			if !strings.HasPrefix(line, "nx net ") {
 				t.Errorf("%s: example %q is no command", c.Name, line)
@@ -174,14 +202,40 @@ func TestDocumentedExamples(t *testing.T) {
 	t.Errorf("examples in %s are not what the commands print: go test ./tools/nx-net -update\n%s", document, fresh)
 }
 
-// shown is what a terminal shows of a command line.
+// healthy is what doctor finds outside a guest whose boot is proven, on a machine that has everything.
+var healthy = doctor.Facts{
+	Host: doctor.Host{QEMU: "7.2"},
+	Boot: &doctor.Boot{Name: "g1", NIC: "tap", Net: "stub", Running: true, Proven: true},
+}
+
+// shown is what a terminal shows of a command line, whose files are in a folder of its own.
 func shown(t *testing.T, line string) string {
+	back, err := os.Getwd()
+	if err == nil {
+		err = os.Chdir(t.TempDir())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.Chdir(back); err != nil {
+			t.Fatal(err)
+		}
+	}()
 	guest := netclitest.New(t)
+	guest.Packets = []netapi.Packet{{Interface: "lo", Length: 84, Data: make([]byte, 84)}, {Interface: "lo", Length: 84, Data: make([]byte, 84)}}
 	trips := []time.Duration{1003 * time.Microsecond, 718 * time.Microsecond}
-	guest.Ping = func(_ netip.Addr, size int) ([]netapi.Echo, error) {
+	guest.Ping = func(to netip.Addr, size int) ([]netapi.Echo, error) {
+		if to == netip.MustParseAddr("10.0.2.9") {
+			return nil, netapi.Refused(syscall.EHOSTUNREACH, "ping: no route to host")
+		}
 		trip := trips[0]
 		trips = append(trips[1:], trip)
-		return []netapi.Echo{{TTL: 64, Size: size, RoundTrip: trip}}, nil
+		echoes := []netapi.Echo{{TTL: 64, Size: size, RoundTrip: trip}}
+		if strings.HasPrefix(line, "net doctor") { // which asks for two at once
+			echoes = append(echoes, echoes...)
+		}
+		return echoes, nil
 	}
 	guest.Bodies["pkg://fixtures/hello.txt"] = "Hello from a Nexus package.\n"
 	guest.Frames = [][]byte{{
@@ -190,8 +244,9 @@ func shown(t *testing.T, line string) string {
 	var terminal bytes.Buffer
 	root := &cobra.Command{Use: "nx", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(New(Config{
-		Dial: func(context.Context, string) (netcli.Services, error) { return guest, nil },
-		In:   strings.NewReader(""), Out: &terminal, Err: &terminal, Clock: new(netclitest.Clock), Patience: time.Minute,
+		Dial:  func(context.Context, string) (netcli.Services, error) { return guest, nil },
+		Facts: func(context.Context, string) (doctor.Facts, error) { return healthy, nil },
+		In:    strings.NewReader(""), Out: &terminal, Err: &terminal, Clock: new(netclitest.Clock), Patience: time.Minute,
 	}))
 	args := words(line)
 	root.SetArgs(args)

@@ -152,6 +152,35 @@ func TestGuestEnds(t *testing.T) {
 	}
 }
 
+// What goes wrong with a capture is told as with the other commands.
+func TestCaptureErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lo.pcapng")
+	for name, tt := range map[string]struct {
+		set    func(*host)
+		status int
+		says   string
+	}{
+		"no such interface": {func(h *host) {}, 3, "netstackd: no such interface: there are lo and virt0: nx net if lists them"},
+		"it dies": {func(h *host) { h.guest.Faults = map[string]netclitest.Fault{netcli.Netstackd: netclitest.Dies} }, 3,
+			"the guest ended during the call: nx ps --all, nx logs NAME"},
+		"it babbles": {func(h *host) { h.guest.Faults = map[string]netclitest.Fault{netcli.Netstackd: netclitest.Babbles} }, 3,
+			"nx and the guest are not of one build: make build, and boot again"},
+		"no netstackd": {func(h *host) { h.guest.Missing = map[string]bool{netcli.Netstackd: true} }, 2, "netstackd cannot be opened: no such service"},
+		"no guest": {func(h *host) {
+			h.dial = func(context.Context, string) (netcli.Services, error) { return nil, errors.New("no guest runs") }
+		}, 2, "no guest runs"},
+	} {
+		h := newHost(t)
+		tt.set(h)
+		if got := h.net("capture -i eth7 -w " + file); got.status != tt.status || got.out != "" || !strings.Contains(got.errs, tt.says) {
+			t.Errorf("%s: %+v, want %d, %q", name, got, tt.status, tt.says)
+		}
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a file: %v", err)
+	}
+}
+
 func TestSlowGuest(t *testing.T) {
 	h := newHost(t)
 	h.patience = time.Millisecond

@@ -59,8 +59,8 @@ func found() error { return &Error{Status: StatusFault} }
 
 var errInterrupted = &Error{Status: StatusRefused, Errno: syscall.EINTR, Text: "interrupted"}
 
-// unavailable explains why a service could not be opened. Errors that say their own status keep it.
-func unavailable(service string, err error) error {
+// Unavailable explains why a service could not be opened. Errors that say their own status keep it.
+func Unavailable(service string, err error) error {
 	var own *Error
 	var errno syscall.Errno
 	switch {
@@ -71,6 +71,11 @@ func unavailable(service string, err error) error {
 	default:
 		return &Error{StatusNotRun, 0, service + " cannot be opened: " + err.Error(), err}
 	}
+}
+
+// Explain makes of the error of a call to one of services one that Report understands: what happened and what to do.
+func Explain(ctx context.Context, services Services, service string, err error) error {
+	return (&Env{Services: services}).explain(ctx, service, err)
 }
 
 // explain makes of a call's error one that says what happened and what to do.

@@ -175,7 +175,7 @@ Open connections from the old address end.`,
 
 // parseAddr reads the arguments of addr; the zero Address means that it is only to be shown.
 func parseAddr(args []string) (a netapi.Address, err error) {
-	if err := checkName(args[0]); err != nil {
+	if err := CheckName(args[0]); err != nil {
 		return a, err
 	}
 	switch {
@@ -253,7 +253,7 @@ func oneName(args []string, c Command) (string, error) {
 	if err := arguments(args, 1, 1, c); err != nil {
 		return "", err
 	}
-	return args[0], checkName(args[0])
+	return args[0], CheckName(args[0])
 }
 
 func upCommand() Command {

@@ -178,7 +178,7 @@ func (e *Env) open(ctx context.Context, service string) (*channel.Conn, error) {
 	}
 	conn, err := e.Services.Open(service)
 	if err != nil {
-		return nil, unavailable(service, err)
+		return nil, Unavailable(service, err)
 	}
 	return conn, nil
 }

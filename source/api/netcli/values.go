@@ -56,6 +56,37 @@ func (s *seconds) Set(text string) error {
 // Type names the value in help texts.
 func (s *seconds) Type() string { return "DURATION" }
 
+// Value is the value of a flag whose help text names what it takes.
+type Value interface {
+	flag.Value
+	Type() string
+}
+
+// TimeValue returns the value of a flag that stores a time from low to high in to; a number without a unit is seconds.
+func TimeValue(to *time.Duration, low, high time.Duration) Value {
+	return &stored{&seconds{*to, low, high}, func(v Value) { *to = v.(*seconds).value }}
+}
+
+// CountValue returns the value of a flag that stores a whole number from low to high in to.
+func CountValue(to *int, low, high int) Value {
+	return &stored{&count{*to, low, high}, func(v Value) { *to = v.(*count).value }}
+}
+
+// stored is a value that is stored where it is wanted when it is set.
+type stored struct {
+	Value
+	store func(Value)
+}
+
+// Set implements flag.Value.
+func (s *stored) Set(text string) error {
+	err := s.Value.Set(text)
+	if err == nil {
+		s.store(s.Value)
+	}
+	return err
+}
+
 // text is any string.
 type text struct {
 	value string
@@ -98,8 +129,8 @@ func plural(n int, thing string) string {
 
 const maxName = 15 // IFNAMSIZ without its NUL
 
-// checkName checks an interface's name, as far as that can be done without asking.
-func checkName(name string) error {
+// CheckName checks an interface's name, as far as that can be done without asking.
+func CheckName(name string) error {
 	valid := name != "" && len(name) <= maxName && svc.Printable(name) == name
 	for _, c := range name {
 		valid = valid && c != ' ' && c != '/'

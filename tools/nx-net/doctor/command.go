@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nexus/source/api/netcli"
 	"nexus/source/libs/svc"
 )
 
@@ -42,13 +43,18 @@ Exit status:
 		Example: `  nx net doctor
   nx net doctor 192.0.2.1
   nx net doctor --guest g2 --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return netcli.Usagef("doctor: want `nx net doctor [ADDRESS]`, got %d arguments", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var target netip.Addr
 			if len(args) == 1 {
 				var err error
 				if target, err = netip.ParseAddr(args[0]); err != nil || !target.Is4() {
-					return fmt.Errorf("%q is not an IPv4 address: give one such as 10.0.2.2", args[0])
+					return netcli.Usagef("doctor: %q is not an IPv4 address: give one such as 10.0.2.2", args[0])
 				}
 			}
 			return c.run(cmd.Context(), target)
@@ -91,7 +97,7 @@ func (c Config) print(facts Facts, findings []Finding) error {
 		a.Guest, a.Running = facts.Boot.Name, facts.Boot.Running
 	}
 	out := json.NewEncoder(c.Out)
-	out.SetIndent("", "  ")
+	out.SetIndent("", " ")
 	return out.Encode(a)
 }
 

@@ -2,21 +2,27 @@ package pcapng
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"nexus/source/api/netapi"
+	"nexus/source/api/netcli"
 	"nexus/source/libs/channel"
 )
 
-// ErrUsage says that a flag cannot be, or that the file would go to a terminal.
+// ErrUsage says that a flag or the file cannot be, or that the file would go to a terminal.
 var ErrUsage = errors.New("capture")
 
 // all is what the operator calls every interface, as tcpdump does.
@@ -27,11 +33,14 @@ const (
 	server = "netstackd"
 )
 
-const long = `Writes the packets that pass the guest's network stack as a pcapng file, as they pass:
+// Bounds of what the flags take.
+const (
+	maxCount    = 1_000_000_000
+	maxDuration = 24 * time.Hour
+)
 
-  nx net capture | wireshark -k -i -
-  nx net capture | tcpdump -nr -
-  nx net capture -i lo -n 10 -w lo.pcapng
+const long = `Writes the packets that pass the guest's network stack as a pcapng file, as they pass, for a file or for the pipe of wireshark or
+tcpdump.
 
 On virt0 each Ethernet frame is seen as the driver gave it, those that are dropped too, and each that goes to the driver. On lo
 each IP packet is seen once, as it is sent; TCP and UDP checksums are not computed there. wireshark reads "-i any" too; tcpdump
@@ -39,13 +48,32 @@ stops at the first packet of an interface with another link type.
 
 It ends with Ctrl-C, after -n packets or --duration, or when nobody reads its output any more, and says on stderr how many packets
 there were. When the file is not read as fast as packets pass, the guest drops those that find no room, and they are counted; a
-small -s keeps up with more.`
+small -s keeps up with more.
+
+With --json, which is for -w FILE, the document {"file", "packets", "dropped"} is on stdout at the end.
+
+Exit status:
+  0  it ended by itself or with Ctrl-C, and the file is whole
+  2  nothing was captured: wrong usage, no guest; or the file cannot be written
+  3  the guest refused, did not answer in time, or ended; the packets before that are in the file`
+
+const examples = `  nx net capture | wireshark -k -i -
+  nx net capture | tcpdump -nr -
+  nx net capture -i lo -n 10 -w lo.pcapng`
 
 // command is what the flags say.
 type command struct {
 	dial    func(service string) (*channel.Conn, error)
 	options Options
+	count   int
 	path    string
+}
+
+// outcome is the JSON document.
+type outcome struct {
+	File    string `json:"file"`
+	Packets uint64 `json:"packets"`
+	Dropped uint64 `json:"dropped"`
 }
 
 // NewCapture returns the command. dial opens a channel to a service of the guest. Errors are ErrUsage, ErrGuest (it refused, or did
@@ -53,42 +81,76 @@ type command struct {
 func NewCapture(dial func(service string) (*channel.Conn, error)) *cobra.Command {
 	c := &command{dial: dial}
 	cmd := &cobra.Command{
-		Use:   "capture",
-		Short: "Write the packets that pass the guest's network stack, as pcapng",
-		Long:  long,
-		Args:  cobra.NoArgs,
+		Use:     "capture",
+		Short:   "Write the packets that pass the guest's network stack, as pcapng",
+		Long:    long,
+		Example: examples,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: %q is one word too many: -i names the interface, -w the file", ErrUsage, args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			flag := cmd.Flag("json") // of nx net
+			return c.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), flag != nil && flag.Value.String() == "true")
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&c.options.Interface, "interface", "i", ethernet, "interface to capture on: virt0, lo, or any for all")
-	flags.StringVarP(&c.path, "write", "w", stdout, "file to write; - for stdout, which must not be a terminal")
-	flags.Uint64VarP(&c.options.Count, "count", "n", 0, "end after this many packets; 0 for never")
-	flags.DurationVar(&c.options.Duration, "duration", 0, "end after this time, e.g. 30s; 0 for never")
-	flags.IntVarP(&c.options.Snap, "snaplen", "s", 0, fmt.Sprintf("bytes to keep of each packet; 0 for all, at most %d", netapi.MaxPacketData))
+	flags.StringVarP(&c.options.Interface, "interface", "i", ethernet, "`INTERFACE` to capture on: virt0, lo, or any for all")
+	flags.StringVarP(&c.path, "write", "w", stdout, "`FILE` to write; - for stdout, which must not be a terminal")
+	flags.VarP(netcli.CountValue(&c.count, 0, maxCount), "count", "n", "end after this many packets; 0 for never")
+	flags.Var(netcli.TimeValue(&c.options.Duration, 0, maxDuration), "duration", "end after this time, e.g. 30s; 0 for never")
+	flags.VarP(netcli.CountValue(&c.options.Snap, 0, netapi.MaxPacketData), "snaplen", "s",
+		fmt.Sprintf("bytes to keep of each packet; 0 for all, at most %d", netapi.MaxPacketData))
+	_ = cmd.MarkFlagFilename("write", "pcapng") // the flags exist
+	_ = cmd.RegisterFlagCompletionFunc("interface", cobra.FixedCompletions([]string{ethernet, loopback, all}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// check refuses flags that cannot be, before anything is opened.
-func (c *command) check(out io.Writer) error {
-	if c.options.Snap < 0 || c.options.Snap > netapi.MaxPacketData {
-		return fmt.Errorf("%w: --snaplen must be 0 to %d", ErrUsage, netapi.MaxPacketData)
+// check refuses what cannot be, before anything is opened.
+func (c *command) check(out io.Writer, asJSON bool) error {
+	if c.path == "" {
+		return fmt.Errorf("%w: --write must not be empty: give a file, or %s for stdout", ErrUsage, stdout)
 	}
-	if c.options.Duration < 0 {
-		return fmt.Errorf("%w: --duration must not be negative", ErrUsage)
+	if err := netcli.CheckName(c.options.Interface); err != nil {
+		return fmt.Errorf("%w: %w, or %s for all", ErrUsage, err, all)
 	}
-	if c.options.Interface == "" || c.path == "" {
-		return fmt.Errorf("%w: --interface and --write must not be empty: give %q for all interfaces, %q for stdout", ErrUsage, all, stdout)
+	if c.path != stdout {
+		return checkFile(c.path)
 	}
-	if f, ok := out.(*os.File); c.path == stdout && ok && term.IsTerminal(int(f.Fd())) {
+	if asJSON {
+		return fmt.Errorf("%w: --json prints a document on stdout, where the packets go: give -w FILE", ErrUsage)
+	}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return fmt.Errorf("%w: the file is not for a terminal: give -w FILE, or pipe it into `wireshark -k -i -` or `tcpdump -nr -`", ErrUsage)
 	}
 	return nil
 }
 
-func (c *command) run(ctx context.Context, out, errs io.Writer) error {
-	if err := c.check(out); err != nil {
+// checkFile says why a file could not be written, without making or changing it.
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK); err != nil {
+			err = &fs.PathError{Op: "create", Path: path, Err: err}
+		}
+	case err == nil && info.IsDir():
+		err = &fs.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
+	case err == nil:
+		if err = unix.Access(path, unix.W_OK); err != nil {
+			err = &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w: name a file in a folder that can be written to", ErrUsage, err)
+	}
+	return nil
+}
+
+func (c *command) run(ctx context.Context, out, errs io.Writer, asJSON bool) error {
+	if err := c.check(out, asJSON); err != nil {
 		return err
 	}
 	conn, err := c.dial(server)
@@ -103,6 +165,7 @@ func (c *command) run(ctx context.Context, out, errs io.Writer) error {
 	defer signal.Stop(broken)
 
 	options := c.options
+	options.Count = uint64(c.count)
 	if options.Interface == all {
 		options.Interface = ""
 	}
@@ -121,7 +184,12 @@ func (c *command) run(ctx context.Context, out, errs io.Writer) error {
 	if started {
 		fmt.Fprintf(errs, "%d packets written, %d dropped by the guest\n", stats.Packets, stats.Dropped)
 	}
-	return err
+	if err != nil || !asJSON {
+		return err
+	}
+	document := json.NewEncoder(out)
+	document.SetIndent("", " ")
+	return document.Encode(outcome{c.path, stats.Packets, stats.Dropped})
 }
 
 // fileOnDemand is a file that is made by the first write: a capture that the guest refuses leaves an older file alone.
@@ -136,7 +204,7 @@ func (f *fileOnDemand) Write(b []byte) (int, error) {
 		// Without O_NONBLOCK opening a named pipe would wait for its reader.
 		file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NONBLOCK, 0o644)
 		if errors.Is(err, syscall.ENXIO) {
-			return 0, fmt.Errorf("%s has no reader: start it first", f.path)
+			return 0, fmt.Errorf("%s is a pipe that nobody reads: start its reader first", f.path)
 		}
 		if err != nil {
 			return 0, err

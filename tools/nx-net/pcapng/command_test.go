@@ -77,6 +77,7 @@ func run(t *testing.T, n *netstackd, arguments ...string) (out, errs string, err
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.Flags().Bool("json", false, "")                                      // as nx net has it
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // of captures that should end by themselves
 	defer cancel()
 	err = cmd.ExecuteContext(ctx)
@@ -130,6 +131,15 @@ func TestCommandWritesFile(t *testing.T) {
 	}
 }
 
+func TestCommandJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lo.pcapng")
+	n := &netstackd{packets: []netapi.Packet{datagram("lo", 1, true)}}
+	out, errs, err := run(t, n, "-i", "lo", "-n", "1", "-w", path, "--json")
+	if want := fmt.Sprintf("{\n \"file\": %q,\n \"packets\": 1,\n \"dropped\": 2\n}\n", path); out != want || err != nil {
+		t.Errorf("%v; stdout %q, want %q; stderr %q", err, out, want, errs)
+	}
+}
+
 func TestCommandRefuses(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -140,14 +150,19 @@ func TestCommandRefuses(t *testing.T) {
 		want      error
 		text      string
 	}{
-		{"-s -1", ErrUsage, "--snaplen"},
-		{"-s 65025", ErrUsage, "--snaplen"},
-		{"--duration -1s", ErrUsage, "--duration"},
+		{"-s -1", nil, "want a whole number from 0 to 65024"},
+		{"-s 65025", nil, "want a whole number from 0 to 65024"},
+		{"-n 1e3", nil, "want a whole number from 0 to 1000000000"},
+		{"--duration -1s", nil, "want a time from 0s to 24h"},
 		{"--interface=", ErrUsage, "any"},
+		{"-i a/b", ErrUsage, "no interface's name"},
 		{"--write=", ErrUsage, "stdout"},
-		{"-w " + pipe, nil, "start it first"},
-		{"-w /nowhere/file", os.ErrNotExist, "/nowhere/file"},
-		{"extra", nil, "extra"},
+		{"-w " + pipe, nil, "start its reader first"},
+		{"-w /nowhere/file", os.ErrNotExist, "create /nowhere/file"},
+		{"-w /tmp", ErrUsage, "open /tmp: is a directory"},
+		{"-w /dev/full", syscall.ENOSPC, "is the disk full?"},
+		{"--json", ErrUsage, "where the packets go: give -w FILE"},
+		{"extra", ErrUsage, "-i names the interface"},
 	} {
 		n := &netstackd{}
 		_, _, err := run(t, n, strings.Fields(test.arguments)...)

@@ -103,8 +103,10 @@ func explain(err error) error {
 		return err
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
 		return errNobodyReads
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("capture: %w: is the disk full?", err)
 	default:
-		return fmt.Errorf("capture: write: %w", err)
+		return fmt.Errorf("capture: %w", err)
 	}
 }
 

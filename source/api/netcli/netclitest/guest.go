@@ -25,9 +25,10 @@ type Guest struct {
 	Counters   map[string][]netapi.Counter // of each service
 	Lease      netapi.Address
 
-	Frames [][]byte // what recv gets; then it times out
-	Bodies map[string]string
-	Status int // of http replies; 0 is 200
+	Frames  [][]byte        // what recv gets; then it times out
+	Packets []netapi.Packet // what a capture reads; then there are none
+	Bodies  map[string]string
+	Status  int // of http replies; 0 is 200
 
 	// Ping answers one echo; nil echoes at once with a round trip of 812 µs.
 	Ping func(to netip.Addr, size int) ([]netapi.Echo, error)
@@ -152,6 +153,8 @@ func (s *netServer) Handle(call *channel.Call) error {
 		return netapi.SetStats(reply, g.Counters[s.service])
 	case netcapnp.Request_Which_send, netcapnp.Request_Which_recv:
 		return g.raw(request, reply)
+	case netcapnp.Request_Which_captureOpen, netcapnp.Request_Which_captureRead, netcapnp.Request_Which_captureClose:
+		return g.capture(request, reply)
 	case netcapnp.Request_Which_ping:
 		return g.ping(request.Ping(), reply)
 	case netcapnp.Request_Which_arp:
@@ -240,6 +243,29 @@ func (g *Guest) raw(request netcapnp.Request, reply netcapnp.Reply) error {
 	frame := g.Frames[0]
 	g.Frames = g.Frames[1:]
 	return reply.SetFrame(frame)
+}
+
+// capture answers for the one capture, which never drops a packet.
+func (g *Guest) capture(request netcapnp.Request, reply netcapnp.Reply) error {
+	switch request.Which() {
+	case netcapnp.Request_Which_captureOpen:
+		if name, err := request.CaptureOpen().Interface(); err != nil || name != "" {
+			if _, err := g.find(request.CaptureOpen().Interface); err != nil {
+				return err
+			}
+		}
+		reply.SetCapture(1)
+		return nil
+	case netcapnp.Request_Which_captureClose:
+		reply.SetDone()
+		return nil
+	}
+	if len(g.Packets) == 0 {
+		return netapi.Refused(syscall.ETIMEDOUT, "captureRead: no packet passed")
+	}
+	packets := g.Packets
+	g.Packets = nil
+	return netapi.SetPackets(reply, packets, 0)
 }
 
 func (g *Guest) ping(request netcapnp.Request_ping, reply netcapnp.Reply) error {
