@@ -1,0 +1,188 @@
+package boot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nexus/source/api/netapi"
+	"nexus/source/libs/channel"
+	"nexus/source/libs/control"
+)
+
+// qemuWith writes a program that is QEMU but for what the bash in edit does to its arguments, an array args.
+func qemuWith(t *testing.T, edit string) string {
+	t.Helper()
+	qemu, err := exec.LookPath("qemu-system-riscv64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := file(t, "qemu", []byte("#!/bin/bash\nargs=(\"$@\")\n"+edit+"\nexec "+qemu+" \"${args[@]}\"\n"))
+	if err := os.Chmod(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// port is a guest's control port, whose other end is in the test's hands as long as it wants.
+type port struct{ path string }
+
+// connect opens the port.
+func (p port) connect(t *testing.T) *net.UnixConn {
+	t.Helper()
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: p.path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(bound)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// refused reads what the guest says until it gives up the stream.
+func (p port) refused(t *testing.T, conn *net.UnixConn) {
+	t.Helper()
+	for in := control.NewReader(conn, control.Guest); ; {
+		f, err := in.Next()
+		if err != nil {
+			t.Fatalf("the guest does not say that it cannot read this: %v", err)
+		}
+		if f.Session != 0 {
+			continue // of a session before
+		}
+		if f.Kind != control.Refused || f.Errno != syscall.EPROTO || !strings.Contains(string(f.Body), "close the port and open it again") {
+			t.Errorf("the guest says %d, errno %d: %s", f.Kind, f.Errno, f.Body)
+		}
+		return
+	}
+}
+
+// works opens the port anew and pings the host through netstackd.
+func (p port) works(t *testing.T) {
+	t.Helper()
+	conn := p.connect(t)
+	defer conn.Close()
+	const number = 7
+	out, in := control.NewWriter(conn, control.Host), control.NewReader(conn, control.Guest)
+	if _, err := out.Write(control.Frame{Session: number, Kind: control.Open, Body: []byte("netstackd")}); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := in.Next(); err != nil || f.Session != number || f.Kind != control.Opened {
+		t.Fatalf("open: %+v, %v", f, err)
+	}
+	near, far, err := channel.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	client := netapi.NewClient(near)
+	client.Timeout = bound
+	passed := make(chan error, 1)
+	go func() { passed <- pass(far, out, in, number) }()
+	sent, echoes, err := client.Ping(netip.MustParseAddr("10.0.2.2"), 2, 5*time.Second, 56)
+	if err != nil || sent != 2 || len(echoes) != 2 {
+		t.Errorf("ping: sent %d, got %d, %v", sent, len(echoes), err)
+	}
+	client.Close()
+	if err := <-passed; err != nil {
+		t.Error(err)
+	}
+}
+
+// pass passes requests of a channel on and their replies back until the channel ends.
+func pass(far *channel.Conn, out *control.Writer, in *control.Reader, session uint32) error {
+	for buf := make([]byte, channel.MaxMessage); ; {
+		n, err := far.ReceiveDatagram(buf, time.Now().Add(bound))
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			_, err = out.Write(control.Frame{Session: session, Kind: control.Data, Body: buf[:n]})
+		}
+		if err != nil {
+			return err
+		}
+		f, err := in.Next()
+		if err != nil || f.Kind != control.Data || f.Session != session {
+			return fmt.Errorf("%+v, %v", f, err)
+		}
+		if err := far.SendDatagram(f.Body, time.Now().Add(bound)); err != nil {
+			return err
+		}
+	}
+}
+
+// A host that sends garbage on the port itself, or takes nothing of what is said, is told so and harms nothing: once it
+// opens the port anew everything works, and no service has noticed.
+func TestControlPort(t *testing.T) {
+	p := port{filepath.Join(os.Getenv("NEXUS_RUN"), "port")}
+	g := detached(t, "port", "--nic", "wire", "--qemu", qemuWith(t,
+		`for i in "${!args[@]}"; do [[ ${args[i]} == socket,id=control,* ]] && args[i]=socket,id=control,path=`+p.path+`,server=on,wait=off; done`))
+	const open = "NXC1\x09\x00\x00\x00\x05\x00\x00\x00\x01\x00\x00\x00netstackd"
+	p.works(t)
+	for name, garbage := range map[string]string{
+		"text":            "GET / HTTP/1.1\r\nHost: nexus\r\n\r\n",
+		"zeroes":          strings.Repeat("\x00", 64),
+		"a giant length":  "NXC1\xff\xff\xff\xff\x05\x00\x00\x00\x04\x00\x00\x00",
+		"an unknown kind": "NXC1\x00\x00\x00\x00\x05\x00\x00\x00\x63\x00\x00\x00",
+		"no session":      "NXC1\x09\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00netstackd",
+		"after a session": open + "no frame at all, but bytes",
+		"very much":       open + strings.Repeat("\xff\x00NXC1 ", 40000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := p.connect(t)
+			written := make(chan error, 1)
+			go func() {
+				_, err := io.Copy(conn, bytes.NewReader([]byte(garbage)))
+				written <- err
+			}()
+			p.refused(t, conn)
+			if err := <-written; err != nil {
+				t.Errorf("the guest does not read the rest: %v", err)
+			}
+			conn.Close()
+			p.works(t)
+		})
+	}
+	// What a host leaves half said is no beginning for the next one.
+	for _, half := range []string{"N", open[:15], open[:20], open} {
+		conn := p.connect(t)
+		if _, err := conn.Write([]byte(half)); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		p.works(t)
+	}
+	t.Run("a host that does not read", func(t *testing.T) {
+		conn := p.connect(t)
+		_ = conn.SetReadBuffer(4096)
+		asked := []byte(open)
+		for range 5000 { // each is answered with a text, or a refusal
+			asked = append(asked, "NXC1\x01\x00\x00\x00\x05\x00\x00\x00\x04\x00\x00\x00x"...)
+		}
+		if err := conn.SetWriteDeadline(time.Now().Add(time.Second / 2)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(asked); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		conn.Close()
+		p.works(t)
+	})
+	if status, out := script(t, exec.Command(nx, "logs", "--raw", g.Name)); status != 0 || strings.Contains(out, "failed") || strings.Contains(out, "ended") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	is(t, g.Name, "standing")
+}
