@@ -47,6 +47,7 @@ func TestGuides(t *testing.T) {
 				t.Fatalf("%s: %v", filepath.Base(path), err)
 			}
 			r := reader{directory: clone(t, top)}
+			t.Setenv("NEXUS_RUN", shortDirectory(t))
 			for _, s := range steps {
 				start := time.Now()
 				if err := r.follow(t.Context(), s); err != nil {
@@ -58,6 +59,17 @@ func TestGuides(t *testing.T) {
 			}
 		})
 	}
+}
+
+// shortDirectory is a directory for the guests of a guide, whose path has room for a socket's.
+func shortDirectory(t *testing.T) string {
+	t.Helper()
+	path, err := os.MkdirTemp("/tmp", "nx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(path) })
+	return path
 }
 
 // clone copies the repository's tracked files, as they are in the working tree, to a directory of the test's.
