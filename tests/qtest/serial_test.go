@@ -13,6 +13,7 @@ import (
 
 	"nexus/source/libs/virtio"
 	"nexus/source/libs/virtio/serialdev"
+	virtioslot "nexus/source/libs/virtio/slot"
 	"nexus/source/services/controld/port"
 )
 
@@ -56,7 +57,8 @@ func startStream(t testing.TB, nr int, args ...string) *stream {
 		t.Fatal(err)
 	}
 	s.port, err = port.Open(port.Config{
-		Window: s.window, Base: s.window.Base(), Interrupt: irq, Number: firstIRQ + serialSlot, Memory: memory,
+		Slot:   virtioslot.Slot{Window: s.window, Base: s.window.Base(), Interrupt: irq, Number: firstIRQ + serialSlot},
+		Memory: memory,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +239,7 @@ func TestSerialHostIsThereBeforeTheDriver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := port.Open(port.Config{Window: m.Window(serialSlot), Interrupt: irq, Memory: memory})
+	p, err := port.Open(port.Config{Slot: virtioslot.Slot{Window: m.Window(serialSlot), Interrupt: irq}, Memory: memory})
 	if err != nil {
 		t.Fatal(err)
 	}

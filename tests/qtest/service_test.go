@@ -15,6 +15,7 @@ import (
 	"nexus/source/api/netapi"
 	"nexus/source/libs/channel"
 	"nexus/source/libs/frameq"
+	virtioslot "nexus/source/libs/virtio/slot"
 	"nexus/source/services/virtionetd/driver"
 )
 
@@ -45,7 +46,7 @@ func startService(t *testing.T) *service {
 	}
 	s.client = netapi.NewClient(near)
 	config := driver.Config{
-		Window: window, Base: window.Base(), Number: firstIRQ + slot, Interrupt: irq,
+		Slot:    virtioslot.Slot{Window: window, Base: window.Base(), Number: firstIRQ + slot, Interrupt: irq},
 		Clients: []driver.Client{{Conn: far, Stack: true}}, Mark: s.mark,
 	}
 	if config.Rings, err = m.Memory(ringsAt, 64<<10); err != nil {

@@ -10,11 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"nexus/source/libs/irq"
-	"nexus/source/libs/virtio"
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/recovery"
 	"nexus/source/libs/virtio/serialdev"
+	"nexus/source/libs/virtio/slot"
 )
 
 const (
@@ -30,11 +29,8 @@ const (
 
 // Config is what the port works with.
 type Config struct {
-	Window    virtio.Window
-	Interrupt irq.Line
-	Number    uint64     // the interrupt's number, to be shown
-	Base      uint64     // the window's physical address, to be shown
-	Memory    dma.Region // serialdev.MemoryBytes at least, the driver's alone
+	slot.Slot
+	Memory dma.Region // serialdev.MemoryBytes at least, the driver's alone
 
 	// After runs f in a goroutine of its own after d, unless stop is called before; nil means
 	// time.AfterFunc.
@@ -88,12 +84,6 @@ func Open(c Config) (*Port, error) {
 	}
 	return p, nil
 }
-
-// Base gives the register window's physical address.
-func (p *Port) Base() uint64 { return p.config.Base }
-
-// Number gives the interrupt's number.
-func (p *Port) Number() uint64 { return p.config.Number }
 
 // Run serves until ctx is done or the driver cannot go on, and leaves the device reset. It returns why it ended. Read
 // and Write fail from then on.

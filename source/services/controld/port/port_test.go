@@ -13,6 +13,7 @@ import (
 	"nexus/source/libs/virtio/fake"
 	"nexus/source/libs/virtio/recovery"
 	"nexus/source/libs/virtio/serialdev"
+	"nexus/source/libs/virtio/slot"
 )
 
 func TestOpenNamesWhatIsWrong(t *testing.T) {
@@ -24,15 +25,15 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 	s := fake.NewSerial(2, m)
 	memory := m.Region()
 	memory.Bytes = memory.Bytes[:100]
-	if _, err := Open(Config{Window: s, Memory: memory}); err == nil || !strings.Contains(err.Error(), "correct the manifest") {
+	if _, err := Open(Config{Slot: slot.Slot{Window: s}, Memory: memory}); err == nil || !strings.Contains(err.Error(), "correct the manifest") {
 		t.Errorf("short memory: %v", err)
 	}
 	s.RefuseLive = true
-	if _, err := Open(Config{Window: s, Memory: m.Region()}); !errors.Is(err, virtio.ErrNotReady) {
+	if _, err := Open(Config{Slot: slot.Slot{Window: s}, Memory: m.Region()}); !errors.Is(err, virtio.ErrNotReady) {
 		t.Errorf("device that does not come alive: %v, want %v", err, virtio.ErrNotReady)
 	}
 	s.Version = 1
-	if _, err := Open(Config{Window: s, Memory: m.Region()}); !errors.Is(err, virtio.ErrLegacy) {
+	if _, err := Open(Config{Slot: slot.Slot{Window: s}, Memory: m.Region()}); !errors.Is(err, virtio.ErrLegacy) {
 		t.Errorf("legacy: %v, want %v", err, virtio.ErrLegacy)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/fake"
 	"nexus/source/libs/virtio/serialdev"
+	"nexus/source/libs/virtio/slot"
 )
 
 const (
@@ -138,7 +139,8 @@ func newRig(t testing.TB, set func(*fake.Serial)) *rig {
 	}
 	r.line = newLine(r.fake)
 	r.port, err = Open(Config{
-		Window: r.fake, Base: 0x10003000, Number: 3, Interrupt: r.line, Memory: r.memory.Region(), After: r.clock.After,
+		Slot:   slot.Slot{Window: r.fake, Base: 0x10003000, Number: 3, Interrupt: r.line},
+		Memory: r.memory.Region(), After: r.clock.After,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,11 +5,9 @@ import (
 
 	"nexus/source/libs/channel"
 	"nexus/source/libs/frameq"
-	"nexus/source/libs/irq"
 	"nexus/source/libs/svc"
-	"nexus/source/libs/virtio"
 	"nexus/source/libs/virtio/dma"
-	"nexus/source/libs/virtio/mmio"
+	"nexus/source/libs/virtio/slot"
 )
 
 // stackName is the descriptor of the one channel that may take the frame queue.
@@ -21,35 +19,17 @@ const ringBytes = 64 << 10
 // FromDescriptors makes a Config of the descriptors nexus-init handed over:
 // window, irq, rings, frames and net.*.
 func FromDescriptors(s *svc.Service) (Config, error) {
-	c := Config{Mark: svc.Mark}
-	for _, open := range []func(*svc.Service, *Config) error{openWindow, openInterrupt, openMemory, openChannels} {
+	own, err := slot.Open(s)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{Slot: own, Mark: svc.Mark}
+	for _, open := range []func(*svc.Service, *Config) error{openMemory, openChannels} {
 		if err := open(s, &c); err != nil {
 			return Config{}, err
 		}
 	}
 	return c, nil
-}
-
-func openWindow(s *svc.Service, c *Config) error {
-	f, err := s.Descriptor("window")
-	if err != nil {
-		return err
-	}
-	w, err := mmio.Map(f, virtio.WindowSize)
-	if err != nil {
-		return err
-	}
-	c.Window, c.Base = w, w.Base()
-	return nil
-}
-
-func openInterrupt(s *svc.Service, c *Config) error {
-	f, err := s.Descriptor("irq")
-	if err != nil {
-		return err
-	}
-	c.Interrupt, c.Number, err = irq.Open(f)
-	return err
 }
 
 func openMemory(s *svc.Service, c *Config) error {

@@ -23,6 +23,7 @@ import (
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/fake"
 	"nexus/source/libs/virtio/recovery"
+	"nexus/source/libs/virtio/slot"
 )
 
 const (
@@ -178,7 +179,7 @@ func newRigOf(t testing.TB, served []Client, asking []*netapi.Client, set func(*
 	}
 	r.line = newLine(r.nic)
 	c := Config{
-		Window: r.nic, Base: 0x10002000, Number: 2, Interrupt: r.line,
+		Slot:  slot.Slot{Window: r.nic, Base: 0x10002000, Number: 2, Interrupt: r.line},
 		Rings: r.rings.Region(), Frames: r.frames.Region(), FramesFile: r.frames.File(),
 		Clients: served, Mark: r.mark, After: r.clock.After,
 	}

@@ -16,10 +16,9 @@ import (
 
 	"nexus/source/libs/channel"
 	"nexus/source/libs/frameq"
-	"nexus/source/libs/irq"
-	"nexus/source/libs/virtio"
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/netdev"
+	"nexus/source/libs/virtio/slot"
 )
 
 const (
@@ -31,10 +30,7 @@ const (
 
 // Config is what the driver works with.
 type Config struct {
-	Window     virtio.Window
-	Base       uint64 // the window's physical address, to be shown
-	Interrupt  irq.Line
-	Number     uint64     // the interrupt's number, to be shown
+	slot.Slot
 	Rings      dma.Region // netdev.RingBytes at least, the driver's alone
 	Frames     dma.Region // frameq.PoolSize bytes, shared with the stack
 	FramesFile *os.File   // the descriptor behind Frames, to hand to the stack

@@ -20,6 +20,7 @@ import (
 	"nexus/source/libs/frameq"
 	"nexus/source/libs/virtio/dma"
 	"nexus/source/libs/virtio/fake"
+	"nexus/source/libs/virtio/slot"
 	"nexus/source/services/controld/gateway"
 	"nexus/source/services/controld/streamtest"
 	"nexus/source/services/fetchd/fetch"
@@ -187,7 +188,8 @@ func (s *system) newCard() func(context.Context, []*channel.Conn) {
 		defer rings.Close()
 		defer frames.Close()
 		config := driver.Config{
-			Window: s.nic, Interrupt: l, Rings: rings.Region(), Frames: frames.Region(), FramesFile: frames.File(),
+			Slot:  slot.Slot{Window: s.nic, Interrupt: l},
+			Rings: rings.Region(), Frames: frames.Region(), FramesFile: frames.File(),
 			Mark: func(string) {},
 		}
 		for _, conn := range far {
