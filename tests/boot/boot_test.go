@@ -73,6 +73,7 @@ func run(m *testing.M) int {
 
 // report is what these tests read of nx's report.
 type report struct {
+	Name    string        `json:"name"`
 	NIC     string        `json:"nic"`
 	Exit    int           `json:"qemu_status"`
 	Ended   string        `json:"ended"`

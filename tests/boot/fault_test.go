@@ -9,17 +9,28 @@ import (
 )
 
 func TestNoCard(t *testing.T) {
-	boot(t, nil, "--nic", "none").refused(t,
+	r := boot(t, nil, "--nic", "none")
+	r.refused(t,
 		"virtionetd: failed: virtio: no device in this slot",
 		"-device virtio-net-device,bus=virtio-mmio-bus.1",
 		"nexus-init: virtionetd: exited with status 125 before it was ready",
 		"neuron: power off, init exited with status 1")
+	diagnosed(t, r.Name, "missing-nic", "the machine has no network card", "--nic tap, wire or user")
+}
+
+// A card in another slot is no card to the guest; doctor tells the two apart.
+func TestCardInAnotherSlot(t *testing.T) {
+	r := boot(t, nil, "--nic", "none", "--device", "virtio-net-device,bus=virtio-mmio-bus.4")
+	r.refused(t, "virtionetd: failed: virtio: no device in this slot")
+	diagnosed(t, r.Name, "wrong-slot", "-device virtio-net-device,bus=virtio-mmio-bus.4", "bus=virtio-mmio-bus.1 (0x10002000)")
 }
 
 func TestLegacyCard(t *testing.T) {
-	boot(t, nil, "--nic", "wire", "--legacy-nic").refused(t,
+	r := boot(t, nil, "--nic", "wire", "--legacy-nic")
+	r.refused(t,
 		"virtionetd: failed: virtio: legacy (version 1) transport: start QEMU with -global virtio-mmio.force-legacy=false",
 		"nexus-init: virtionetd: exited with status 125 before it was ready")
+	diagnosed(t, r.Name, "legacy-device", "-global virtio-mmio.force-legacy=false")
 }
 
 // Nobody answers DHCP: the boot goes on without an address and says so, lo and
@@ -32,6 +43,7 @@ func TestNoLease(t *testing.T) {
 		"fetchd: get http://127.0.0.1:8080/hello ok",
 		"SELFTEST: net lo ping ok",
 		"SELFTEST: net udp echo FAILED")
+	diagnosed(t, r.Name, "no-dhcp-reply", "netstackd: virt0 dhcp no answer after", "the wire carried 4 DISCOVER from the guest", "--net stub")
 }
 
 func TestCommandLine(t *testing.T) {
@@ -41,7 +53,9 @@ func TestCommandLine(t *testing.T) {
 		{"nexus.addr=10.0.2.300/24", "nexus-init: kernel command line: "},
 	} {
 		t.Run(tc.append, func(t *testing.T) {
-			boot(t, nil, "--nic", "wire", "--append", tc.append).refused(t, tc.says, "nexus-init: boot failed")
+			r := boot(t, nil, "--nic", "wire", "--append", tc.append)
+			r.refused(t, tc.says, "nexus-init: boot failed")
+			diagnosed(t, r.Name, "manifest", tc.says, "docs/architecture/09-nexus-init.md")
 		})
 	}
 }
@@ -94,7 +108,9 @@ func TestWrongTree(t *testing.T) {
 			[]string{"neuron: power off, init exited with status 1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			boot(t, nil, "--nic", "wire", "--dtb", tree(t, tc.old, tc.new)).refused(t, tc.says...)
+			r := boot(t, nil, "--nic", "wire", "--dtb", tree(t, tc.old, tc.new))
+			r.refused(t, tc.says...)
+			diagnosed(t, r.Name, "wrong-tree", "build/virt-nexus.dtb", "with the slot's own address and interrupt")
 		})
 	}
 }
@@ -103,5 +119,7 @@ func TestWrongTree(t *testing.T) {
 // kernel goes on and the boot fails with a word.
 func TestLittleMemory(t *testing.T) {
 	dtb := tree(t, "0x0 0x8000000>;	/* 128 MiB */", "0x0 0x2e00000>;")
-	boot(t, nil, "--nic", "wire", "--dtb", dtb).refused(t, "neuron: ", "neuron: device tree: the boot archive lies outside memory")
+	r := boot(t, nil, "--nic", "wire", "--dtb", dtb)
+	r.refused(t, "neuron: ", "neuron: device tree: the boot archive lies outside memory")
+	diagnosed(t, r.Name, "kernel-refuses", "the boot archive lies outside memory")
 }

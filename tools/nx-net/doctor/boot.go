@@ -49,7 +49,7 @@ var symptoms = []symptom{
 		"$1 ended with a fault: $0", "it is a bug of the program: report it with nx logs"},
 	{"late", regexp.MustCompile(`nexus-init: (.*): not (?:ready|done) within .*`),
 		"$1 was not ready in time: $0", "see its last lines: nx logs"},
-	{"manifest", regexp.MustCompile(`nexus-init: (kernel command line|open /|[^:]*manifest[^:]*): .*`),
+	{"manifest", regexp.MustCompile(`nexus-init: (kernel command line|open /[^:]*|[^:]*manifest[^:]*): .*`),
 		"nexus-init refuses what it was told: $0", "correct the manifest or the command line (docs/architecture/09-nexus-init.md)"},
 	{"host-silent", regexp.MustCompile(`SELFTEST: net udp echo FAILED: .*no answer.*`),
 		"the host's UDP echo at 10.0.2.2 port 7 did not answer the guest", "start it: tools/net/echo-host.sh; nx boot serves it itself"},

@@ -104,6 +104,7 @@ func TestDiagnose(t *testing.T) {
 		{"a fault", failed("neuron: process 5 (netstackd) ended: fault at 0x1, pc 0x2"), "program-fault", []string{"netstackd ended"}},
 		{"late", failed("nexus-init: echod: not ready within 5s, its last status: none"), "late", []string{"echod was not ready"}},
 		{"manifest", failed("nexus-init: kernel command line: \"nexus.foo\": unknown"), "manifest", []string{"nexus.foo"}},
+		{"no manifest", failed("nexus-init: open /etc/nexus/none.json: no such file or directory"), "manifest", []string{"none.json"}},
 		{"a service", failed("fetchd: failed: something: do that"), "service-failed", []string{"fetchd: failed: something: do that"}},
 		{"no card for the control port", failed("controld: failed: virtio: no device in this slot: name the slot"), "service-failed",
 			[]string{"controld: failed: virtio: no device in this slot"}},
