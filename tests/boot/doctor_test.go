@@ -139,7 +139,7 @@ func TestDoctorHost(t *testing.T) {
 			t.Errorf("boot: status %d: %s", r.status, r.Advice)
 		}
 		_, findings = examine(t, nil)
-		named(t, findings, "fault", []string{"firmware-missing"}, "Unable to find the RISC-V BIOS", "opensbi")
+		named(t, findings, "fault", []string{"firmware-missing"}, "Unable to ", "the RISC-V ", "opensbi")
 	})
 	t.Run("no TAP", func(t *testing.T) {
 		fresh(t)

@@ -19,7 +19,7 @@ const treeAdvice = "boot with build/virt-nexus.dtb (make build), or correct the 
 
 // symptoms are looked for in this order in each boot that is not proven. Each is named once, with the lines that show it.
 var symptoms = []symptom{
-	{"firmware-missing", regexp.MustCompile(`(?i)unable to (find|load) the RISC-V BIOS`),
+	{"firmware-missing", regexp.MustCompile(`(?i)unable to (find|load) the RISC-V (BIOS|firmware)`),
 		"QEMU has no firmware for RISC-V", "scripts/setup.sh, or apt-get install opensbi"},
 	{"tap-refused", regexp.MustCompile(`(?i)could not (configure|open) /dev/net/tun.*`),
 		"QEMU was not permitted to open the TAP", "run as root or with access to /dev/net/tun, or boot with --nic wire"},

@@ -94,6 +94,10 @@ func TestDiagnose(t *testing.T) {
 			f.Boot.Frames = []Frame{arp("arp.request", true, guestIP, hostIP), arp("arp.reply", false, hostIP, guestIP)}
 		}, "host-silent", []string{"tools/net/echo-host.sh"}},
 		{"firmware, says QEMU", func(f *Facts) { failed()(f); f.Boot.Stderr = "qemu: Unable to find the RISC-V BIOS \"x\"" }, "firmware-missing", nil},
+		{"firmware, says QEMU 7.2", func(f *Facts) {
+			failed()(f)
+			f.Boot.Stderr = "qemu-system-riscv64: Unable to load the RISC-V firmware \"opensbi-riscv64-generic-fw_dynamic.bin\""
+		}, "firmware-missing", []string{"opensbi"}},
 		{"TAP, says QEMU", func(f *Facts) { failed()(f); f.Boot.Stderr = "could not open /dev/net/tun: Operation not permitted" }, "tap-refused",
 			[]string{"--nic wire"}},
 		{"option, says QEMU", func(f *Facts) { failed()(f); f.Boot.Stderr = "qemu: Bus 'virtio-mmio-bus.9' not found" }, "qemu-option",

@@ -128,7 +128,7 @@ var advice = []struct {
 	says *regexp.Regexp
 	do   string
 }{
-	{regexp.MustCompile(`(?i)unable to (find|load) the RISC-V BIOS`), "the firmware is missing: `apt-get install opensbi`"},
+	{regexp.MustCompile(`(?i)unable to (find|load) the RISC-V (BIOS|firmware)`), "the firmware is missing: `apt-get install opensbi`"},
 	{regexp.MustCompile(`(?i)could not (configure|open) /dev/net/tun`), "the TAP cannot be opened: run with --nic wire, or see docs/bringup/virt_net_v1_2.md"},
 	{regexp.MustCompile(`(?i)Bus '.*' not found|invalid (option|parameter)|Property .* not found|is not a valid device`), "this QEMU does not know an option it was given: it may be too old, or --device wrong"},
 	{regexp.MustCompile(`Bus '.*' is full`), "this slot holds a device already: name another with bus= of --device"},

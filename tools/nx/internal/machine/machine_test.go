@@ -235,12 +235,13 @@ func TestConsoleBounds(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for stderr, want := range map[string]string{
-		`qemu-system-riscv64: Unable to find the RISC-V BIOS "opensbi-riscv64-generic-fw_dynamic.bin"`: "apt-get install opensbi",
-		`qemu-system-riscv64: could not configure /dev/net/tun (tap0): Operation not permitted`:        "--nic wire",
-		`qemu-system-riscv64: -netdev stream,id=n0: Invalid parameter 'addr.type'`:                     "too old",
-		`qemu-system-riscv64: -device nonsense: 'nonsense' is not a valid device model name`:           "--device",
-		`qemu-system-riscv64: -device virtio-rng-device: Bus 'virtio-mmio-bus.1' is full`:              "name another",
-		`qemu-system-riscv64: could not load kernel 'k'`:                                               "make build",
+		`qemu-system-riscv64: Unable to load the RISC-V firmware "opensbi-riscv64-generic-fw_dynamic.bin"`: "apt-get install opensbi",
+		`qemu-system-riscv64: Unable to find the RISC-V BIOS "opensbi-riscv64-generic-fw_dynamic.bin"`:     "apt-get install opensbi",
+		`qemu-system-riscv64: could not configure /dev/net/tun (tap0): Operation not permitted`:            "--nic wire",
+		`qemu-system-riscv64: -netdev stream,id=n0: Invalid parameter 'addr.type'`:                         "too old",
+		`qemu-system-riscv64: -device nonsense: 'nonsense' is not a valid device model name`:               "--device",
+		`qemu-system-riscv64: -device virtio-rng-device: Bus 'virtio-mmio-bus.1' is full`:                  "name another",
+		`qemu-system-riscv64: could not load kernel 'k'`:                                                   "make build",
 	} {
 		if got := Explain(stderr); !strings.Contains(got, want) {
 			t.Errorf("%s: got %q", stderr, got)
