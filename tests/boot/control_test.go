@@ -497,7 +497,7 @@ func TestClients(t *testing.T) {
 			conn.Close()
 		}
 		line := "net capture -n 1 -w /dev/null"
-		operate(t, line).matches(t, line, 3, "nx: capture: open: too many captures: .*30 s\n")
+		operate(t, line).matches(t, line, 3, "nx: netstackd: too many captures: .*30 s\n")
 	})
 }
 

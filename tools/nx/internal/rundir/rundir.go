@@ -125,9 +125,6 @@ func owner(info fs.FileInfo) int {
 	return -1
 }
 
-// Path is the run directory's path, absolute.
-func (r *Root) Path() string { return r.path }
-
 var nameText = regexp.MustCompile(`^[a-z0-9-]+$`)
 
 // CheckName says whether name can be a guest's.

@@ -73,7 +73,7 @@ func start(t *testing.T, r *Root, name string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(self, "runner", r.Path(), "="+name)}
+	p := &process{cmd: exec.Command(self, "runner", r.path, "="+name)}
 	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -170,7 +170,7 @@ func TestLife(t *testing.T) {
 	if err := g.Close(true); err != nil {
 		t.Error(err)
 	}
-	left, err := os.ReadDir(r.Path())
+	left, err := os.ReadDir(r.path)
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -181,7 +181,7 @@ func TestSelect(t *testing.T) {
 	if _, err := r.Select(""); !errors.Is(err, ErrNoGuest) || err.Error() != "no guest is running: start one with nx boot --stay" {
 		t.Errorf("none: %v", err)
 	}
-	if _, err := r.Select("g1"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "there is none in "+r.Path()) {
+	if _, err := r.Select("g1"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "there is none in "+r.path) {
 		t.Errorf("none, by name: %v", err)
 	}
 	for _, name := range []string{"b", "a"} {
@@ -315,7 +315,7 @@ func TestTakenAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(r.Path(), "one")); err != nil {
+	if err := os.RemoveAll(filepath.Join(r.path, "one")); err != nil {
 		t.Fatal(err)
 	}
 	g, err := r.Create("one", State{NIC: "new"})
@@ -338,11 +338,11 @@ func TestTakenAway(t *testing.T) {
 func TestLeftovers(t *testing.T) {
 	r := root(t)
 	for _, name := range []string{".new-1", ".old-2"} {
-		if err := os.Mkdir(filepath.Join(r.Path(), name), 0o700); err != nil {
+		if err := os.Mkdir(filepath.Join(r.path, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(r.Path(), "stranger"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(r.path, "stranger"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	g, err := r.Create("", State{})
@@ -350,7 +350,7 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close(true)
-	entries, err := os.ReadDir(r.Path())
+	entries, err := os.ReadDir(r.path)
 	if err != nil || len(entries) != 2 || entries[0].Name() != "g1" || entries[1].Name() != "stranger" {
 		t.Errorf("got %v, %v", entries, err)
 	}
@@ -404,15 +404,15 @@ func TestRefused(t *testing.T) {
 // so there it is gone instead.
 func TestUnwritable(t *testing.T) {
 	r := root(t)
-	spoil := os.Chmod(r.Path(), 0o500)
+	spoil := os.Chmod(r.path, 0o500)
 	if os.Geteuid() == 0 {
-		spoil = os.RemoveAll(r.Path())
+		spoil = os.RemoveAll(r.path)
 	}
 	if spoil != nil {
 		t.Fatal(spoil)
 	}
 	_, err := r.Create("", State{})
-	if !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), r.Path()+" cannot be written: ") || !strings.Contains(err.Error(), "$NEXUS_RUN") {
+	if !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), r.path+" cannot be written: ") || !strings.Contains(err.Error(), "$NEXUS_RUN") {
 		t.Errorf("got %v", err)
 	}
 }
