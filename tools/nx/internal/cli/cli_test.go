@@ -218,9 +218,9 @@ func TestNotProven(t *testing.T) {
 	}{
 		{"liar", nil, exitUnproven, []string{"has no evidence", "boot NOT proven"}},
 		{"mute", nil, exitUnproven, []string{"the host asked the guest (udp): no answer", "marker echod-udp has no evidence"}},
-		{"panic", []string{"--timeout", "1s"}, exitUnproven, []string{"! neuron: fatal: test", "forbidden line", "stopped after 1s, its time bound"}},
+		{"panic", []string{"--timeout", "4s"}, exitUnproven, []string{"! neuron: fatal: test", "forbidden line", "stopped after 4s, its time bound"}},
 		{"failed", nil, exitUnproven, []string{"QEMU ended with status 1", fmt.Sprintf("marker profile-deterministic of nexus-init is missing: nexus-init: profile deterministic (and %d more)", goodLines-1)}},
-		{"silent", []string{"--timeout", "1s"}, exitUnproven, []string{"stopped after 1s, its time bound", "OpenSBI v0 (fake)"}},
+		{"silent", []string{"--timeout", "4s"}, exitUnproven, []string{"stopped after 4s, its time bound", "OpenSBI v0 (fake)"}},
 		{"flood", []string{"--timeout", "3s"}, exitUnproven, []string{"stopped after 3s, its time bound"}},
 		{"no-bios", nil, exitUnproven, []string{"QEMU said:", "apt-get install opensbi"}},
 		{"garbage", nil, exitUnproven, []string{"warning: wire: invalid frame length"}},
