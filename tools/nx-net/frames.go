@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nexus/source/api/netcli"
+	"nexus/source/libs/regular"
 )
 
 // Bounds of a capture whose frames are sent.
@@ -69,7 +69,7 @@ func progress(env *netcli.Env, total int) func(sent int) {
 
 // readFile reads the frames of a capture and checks that each can be sent.
 func readFile(path string) ([][]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

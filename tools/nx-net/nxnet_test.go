@@ -335,7 +335,8 @@ func TestBadFiles(t *testing.T) {
 		data []byte
 		want string
 	}{
-		{"empty", nil, "not a capture of Ethernet frames: it is too short"},
+		{"empty", nil, "the file is empty"},
+		{"two bytes", []byte("ab"), "not a capture of Ethernet frames: it is too short"},
 		{"text", []byte("no capture at all, just words"), "not a capture of Ethernet frames: Unknown magic"},
 		{"head only", whole[:24], "not a capture of Ethernet frames: it has no frames"},
 		{"ends early", whole[:len(whole)-1], "not a capture of Ethernet frames: frame 2: unexpected EOF"},

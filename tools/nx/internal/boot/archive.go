@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
+
+	"nexus/source/libs/regular"
+	"nexus/tools/nx/internal/machine"
 )
 
 // archiveFiles lists the regular files of a boot archive with their sizes, by
 // path without a leading slash.
 func archiveFiles(path string) (map[string]int64, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path, machine.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("boot archive: %w", err)
 	}

@@ -2,9 +2,10 @@ package boot
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
 
+	"nexus/source/libs/regular"
 	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/contract"
 )
@@ -23,13 +24,9 @@ func Rejudge(s Saved) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(s.Report)
+	report, err := ReadReport(s.Report)
 	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	report := new(Report)
-	if err := json.Unmarshal(data, report); err != nil {
-		return nil, fmt.Errorf("report %s: %w", s.Report, err)
+		return nil, err
 	}
 	outside := contract.Outside{HostAsked: map[string]bool{}}
 	if outside.Files, err = archiveFiles(s.Archive); err != nil {
@@ -51,6 +48,29 @@ func Rejudge(s Saved) (*Report, error) {
 		track.Feed(contract.Line(l))
 	}
 	report.Verdict = track.Judge(outside)
+	return report, nil
+}
+
+// MaxReport bounds the size of a report, in bytes: a console may have 8 MiB.
+const MaxReport = 128 << 20
+
+// ErrReport says that a file is no report.
+var ErrReport = errors.New("not the report of a boot")
+
+// ReadReport reads the report in file path, which nx boot --record wrote.
+func ReadReport(path string) (*Report, error) {
+	const advice = "; nx boot --record FILE writes one"
+	data, err := regular.Read(path, MaxReport)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w%s", err, advice)
+	}
+	report := new(Report)
+	if err := json.Unmarshal(data, report); err != nil {
+		return nil, fmt.Errorf("report %s: %w: %w%s", path, ErrReport, err, advice)
+	}
+	if report.Started.IsZero() || len(report.Command) == 0 {
+		return nil, fmt.Errorf("report %s: %w: it says no time and no command%s", path, ErrReport, advice)
+	}
 	return report, nil
 }
 

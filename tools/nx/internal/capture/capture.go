@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"nexus/source/libs/regular"
 	"nexus/tools/nx/internal/frame"
 )
 
@@ -59,9 +59,12 @@ func Read(r io.Reader, start time.Time) ([]Frame, error) {
 	}
 }
 
+// maxSize bounds a capture's file, in bytes: MaxFrames of the largest there are.
+const maxSize = 256 << 20
+
 // ReadFile reads the pcap file path.
 func ReadFile(path string, start time.Time) ([]Frame, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}

@@ -254,6 +254,7 @@ func TestCannotRun(t *testing.T) {
 	old.script(t, "old-qemu", "echo QEMU emulator version 7.0.0")
 	old.script(t, "odd-qemu", "echo hello")
 	old.script(t, "dead-qemu", "exit 3")
+	old.script(t, "loud-qemu", "exec cat /dev/zero")
 	for name, tc := range map[string]struct {
 		args []string
 		says string
@@ -262,8 +263,10 @@ func TestCannotRun(t *testing.T) {
 		"QEMU too old":       {[]string{"--qemu", old.path("old-qemu")}, "is QEMU 7.0: too old, 7.2 or newer is needed"},
 		"not QEMU":           {[]string{"--qemu", old.path("odd-qemu")}, `no version in "hello"`},
 		"QEMU broken":        {[]string{"--qemu", old.path("dead-qemu")}, "--version failed: exit status 3"},
-		"no kernel":          {[]string{"--kernel", "nowhere"}, "kernel image cannot be read: stat nowhere: no such file or directory; run `make build`"},
-		"no archive":         {[]string{"--archive", old.dir}, "boot archive cannot be read: is not a regular file; run `make build`"},
+		"QEMU floods":        {[]string{"--qemu", old.path("loud-qemu")}, "--version failed: it says more than 64 KiB"},
+		"a device":           {[]string{"--contract", "/dev/zero"}, "contract: open /dev/zero: not a regular file"},
+		"no kernel":          {[]string{"--kernel", "nowhere"}, "kernel image cannot be read: open nowhere: no such file or directory; run `make build`"},
+		"no archive":         {[]string{"--archive", old.dir}, old.dir + ": is a directory; run `make build`"},
 		"no device tree":     {[]string{"--dtb", "nowhere"}, "device tree cannot be read"},
 		"no contract":        {[]string{"--contract", "nowhere"}, "contract: open nowhere"},
 		"a wrong contract":   {[]string{"--contract", old.path("kernel")}, "contract: invalid"},

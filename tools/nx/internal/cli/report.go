@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -44,14 +43,11 @@ Exit status:
 
 // recorded reads a boot's report and, if pcap is not "", its capture.
 func recorded(path, pcap string) (report.Input, error) {
-	data, err := os.ReadFile(path)
+	recorded, err := boot.ReadReport(path)
 	if err != nil {
-		return report.Input{}, fmt.Errorf("report: %w; nx boot --record FILE writes one", err)
+		return report.Input{}, err
 	}
-	in := report.Input{Boot: new(boot.Report)}
-	if err := json.Unmarshal(data, in.Boot); err != nil {
-		return report.Input{}, fmt.Errorf("report %s: %w; nx boot --record FILE writes one", path, err)
-	}
+	in := report.Input{Boot: recorded}
 	if pcap == "" {
 		return in, nil
 	}

@@ -43,7 +43,7 @@ func TestPageOfUnproven(t *testing.T) {
 
 func TestNoPage(t *testing.T) {
 	b := newBench(t, "good")
-	for name, text := range map[string]string{"empty.json": "{}", "text.json": "not JSON", "list.json": "[]"} {
+	for name, text := range map[string]string{"empty.json": `{"started": "2026-01-01T00:00:00Z", "command": ["qemu"]}`, "other.json": "{}", "text.json": "not JSON", "list.json": "[]"} {
 		if err := os.WriteFile(b.path(name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +55,7 @@ func TestNoPage(t *testing.T) {
 		"no such report":      {[]string{"nowhere.json", "-o", b.path("x")}, "no such file or directory; nx boot --record FILE writes one"},
 		"a report of no kind": {[]string{b.path("text.json"), "-o", b.path("x")}, "invalid character"},
 		"a list":              {[]string{b.path("list.json"), "-o", b.path("x")}, "cannot unmarshal array"},
+		"another document":    {[]string{b.path("other.json"), "-o", b.path("x")}, "not the report of a boot: it says no time and no command"},
 		"no such capture":     {[]string{b.path("empty.json"), "--pcap", "nowhere", "-o", b.path("x")}, "capture: open nowhere"},
 		"no capture":          {[]string{b.path("empty.json"), "--pcap", b.path("text.json"), "-o", b.path("x")}, "not an Ethernet capture"},
 		"nowhere to write":    {[]string{b.path("empty.json"), "-o", "/nowhere/x"}, "report: open /nowhere/x"},

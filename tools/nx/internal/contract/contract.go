@@ -9,10 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"time"
+
+	"nexus/source/libs/regular"
 )
 
 // ErrInvalid says that a contract contradicts itself or cannot be read.
@@ -109,9 +110,12 @@ type HTTP struct {
 // Mode is what kind of boot it was, e.g. {"net": "stub", "nic": "tap"}.
 type Mode map[string]string
 
+// maxSize bounds a contract, in bytes.
+const maxSize = 1 << 20
+
 // Load reads and checks the contract in file path.
 func Load(path string) (*Contract, error) {
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}

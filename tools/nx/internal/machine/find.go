@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"nexus/source/libs/regular"
 )
 
 // Oldest is the oldest QEMU that has what Nexus needs: -netdev stream over a
@@ -34,6 +37,9 @@ var (
 	ErrFile    = errors.New("cannot be read")
 )
 
+// MaxFile bounds the files that the machine is started with, in bytes.
+const MaxFile = 512 << 20
+
 // askTime bounds asking a program for its version, and compiling a device tree.
 const askTime = 10 * time.Second
 
@@ -56,21 +62,54 @@ func Find(ctx context.Context, program string) (QEMU, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.WaitDelay = killGrace
-	out, err := cmd.Output()
+	out, err := ask(ctx, exec.CommandContext(ctx, path, "--version"))
 	if err != nil {
 		return QEMU{}, fmt.Errorf("%s --version failed: %w", path, err)
 	}
-	v, err := parseVersion(string(out))
+	v, err := parseVersion(out)
 	if err != nil {
 		return QEMU{}, fmt.Errorf("%s --version: %w", path, err)
 	}
 	if v.Before(Oldest) {
 		return QEMU{}, fmt.Errorf("%s is QEMU %v: %w, %v or newer is needed", path, v, ErrTooOld, Oldest)
 	}
-	first, _, _ := strings.Cut(string(out), "\n")
+	first, _, _ := strings.Cut(out, "\n")
 	return QEMU{path, v, strings.TrimSpace(first)}, nil
+}
+
+// maxAnswer bounds what a program that was asked may say, in bytes.
+const maxAnswer = 64 << 10
+
+// ask runs cmd, which ctx bounds, and gives what it says on standard output, with its standard error in the error.
+func ask(ctx context.Context, cmd *exec.Cmd) (string, error) {
+	var out, errs answer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = killGrace
+	err := cmd.Run()
+	switch {
+	case out.over || errs.over:
+		return "", errors.New("it says more than 64 KiB")
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("it was ended: %w", context.Cause(ctx))
+	case err != nil && len(errs.text) > 0:
+		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(string(errs.text)))
+	}
+	return string(out.text), err
+}
+
+// answer is an output that takes no more than maxAnswer.
+type answer struct {
+	text []byte
+	over bool
+}
+
+// Write implements io.Writer.
+func (a *answer) Write(p []byte) (int, error) {
+	if a.over = a.over || len(a.text)+len(p) > maxAnswer; a.over {
+		return 0, io.ErrShortWrite
+	}
+	a.text = append(a.text, p...)
+	return len(p), nil
 }
 
 func parseVersion(out string) (Version, error) {
@@ -93,14 +132,7 @@ func parseVersion(out string) (Version, error) {
 // CheckFile says whether path, the machine's what ("kernel image"), is a file
 // that can be read, and how to make it if not.
 func CheckFile(what, path, advice string) error {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is not a regular file")
-	}
-	if err != nil {
-		return fmt.Errorf("%s %w: %w; %s", what, ErrFile, err, advice)
-	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path, MaxFile)
 	if err != nil {
 		return fmt.Errorf("%s %w: %w; %s", what, ErrFile, err, advice)
 	}
@@ -115,10 +147,8 @@ func CompileTree(ctx context.Context, dtc, src, dst string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-I", "dts", "-O", "dtb", "-o", dst, src)
-	cmd.WaitDelay = killGrace
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", path, src, err, strings.TrimSpace(string(out)))
+	if _, err := ask(ctx, exec.CommandContext(ctx, path, "-I", "dts", "-O", "dtb", "-o", dst, src)); err != nil {
+		return fmt.Errorf("%s %s: %w", path, src, err)
 	}
 	return nil
 }
@@ -153,13 +183,11 @@ const firmware = "opensbi-riscv64-generic-fw_dynamic.bin"
 func FindFirmware(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-L", "help")
-	cmd.WaitDelay = killGrace
-	out, err := cmd.Output()
+	out, err := ask(ctx, exec.CommandContext(ctx, path, "-L", "help"))
 	if err != nil {
 		return fmt.Errorf("%s -L help failed: %w", path, err)
 	}
-	for folder := range strings.Lines(string(out)) {
+	for folder := range strings.Lines(out) {
 		if _, err := os.Stat(filepath.Join(strings.TrimSpace(folder), firmware)); err == nil {
 			return nil
 		}
