@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nexus/source/api/netcli"
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 )
 
 // Bounds of a capture whose frames are sent.
@@ -69,7 +69,7 @@ func progress(env *netcli.Env, total int) func(sent int) {
 
 // readFile reads the frames of a capture and checks that each can be sent.
 func readFile(path string) ([][]byte, error) {
-	f, err := regular.Open(path, maxFile)
+	f, err := named.Open(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

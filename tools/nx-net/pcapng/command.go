@@ -6,20 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"nexus/source/api/netapi"
 	"nexus/source/api/netcli"
 	"nexus/source/libs/channel"
+	"nexus/source/libs/named"
 )
 
 // ErrUsage says that a flag or the file cannot be, or that the file would go to a terminal.
@@ -117,34 +115,16 @@ func (c *command) check(out io.Writer, asJSON bool) error {
 		return fmt.Errorf("%w: %w, or %s for all", ErrUsage, err, all)
 	}
 	if c.path != stdout {
-		return checkFile(c.path)
+		if err := named.Writable(c.path); err != nil {
+			return fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		return nil
 	}
 	if asJSON {
 		return fmt.Errorf("%w: --json prints a document on stdout, where the packets go: give -w FILE", ErrUsage)
 	}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return fmt.Errorf("%w: the file is not for a terminal: give -w FILE, or pipe it into `wireshark -k -i -` or `tcpdump -nr -`", ErrUsage)
-	}
-	return nil
-}
-
-// checkFile says why a file could not be written, without making or changing it.
-func checkFile(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK); err != nil {
-			err = &fs.PathError{Op: "create", Path: path, Err: err}
-		}
-	case err == nil && info.IsDir():
-		err = &fs.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
-	case err == nil:
-		if err = unix.Access(path, unix.W_OK); err != nil {
-			err = &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w: name a file in a folder that can be written to", ErrUsage, err)
 	}
 	return nil
 }

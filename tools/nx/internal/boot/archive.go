@@ -9,14 +9,14 @@ import (
 
 	"github.com/cavaliergopher/cpio"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/machine"
 )
 
 // archiveFiles lists the regular files of a boot archive with their sizes, by
 // path without a leading slash.
 func archiveFiles(path string) (map[string]int64, error) {
-	f, err := regular.Open(path, machine.MaxFile)
+	f, err := named.Open(path, machine.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("boot archive: %w", err)
 	}

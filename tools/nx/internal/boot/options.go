@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/frame"
 	"nexus/tools/nx/internal/machine"
 	"nexus/tools/nx/internal/rundir"
@@ -125,7 +125,7 @@ func (o *Options) prepare(ctx context.Context) (machine.QEMU, error) {
 
 // sizeTree puts a device tree with the memory asked for into the guest's folder.
 func (o *Options) sizeTree() error {
-	tree, err := regular.Read(o.DTB, machine.MaxFile)
+	tree, err := named.Read(o.DTB, machine.MaxFile)
 	if err != nil {
 		return err // CheckFile just read it
 	}

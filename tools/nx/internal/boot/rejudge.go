@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/contract"
 )
@@ -60,7 +60,7 @@ var ErrReport = errors.New("not the report of a boot")
 // ReadReport reads the report in file path, which nx boot --record wrote.
 func ReadReport(path string) (*Report, error) {
 	const advice = "; nx boot --record FILE writes one"
-	data, err := regular.Read(path, MaxReport)
+	data, err := named.Read(path, MaxReport)
 	if err != nil {
 		return nil, fmt.Errorf("report: %w%s", err, advice)
 	}

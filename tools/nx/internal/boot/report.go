@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/contract"
 	"nexus/tools/nx/internal/hostpeer"
@@ -99,7 +99,7 @@ func (r *run) describe(qemu machine.QEMU, nic, why string) (err error) {
 }
 
 func image(path string) (Image, error) {
-	f, err := regular.Open(path, machine.MaxFile)
+	f, err := named.Open(path, machine.MaxFile)
 	if err != nil {
 		return Image{}, err
 	}

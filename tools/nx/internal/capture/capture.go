@@ -12,7 +12,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/frame"
 )
 
@@ -64,7 +64,7 @@ const maxSize = 256 << 20
 
 // ReadFile reads the pcap file path.
 func ReadFile(path string, start time.Time) ([]Frame, error) {
-	f, err := regular.Open(path, maxSize)
+	f, err := named.Open(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}

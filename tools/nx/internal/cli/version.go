@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/machine"
 )
 
@@ -94,7 +94,7 @@ func qemuVersion(ctx context.Context, program string) string {
 
 // digest returns the beginning of a file's SHA-256, or "".
 func digest(path string) string {
-	f, err := regular.Open(path, machine.MaxFile)
+	f, err := named.Open(path, machine.MaxFile)
 	if err != nil {
 		return ""
 	}

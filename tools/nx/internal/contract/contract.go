@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 )
 
 // ErrInvalid says that a contract contradicts itself or cannot be read.
@@ -115,7 +115,7 @@ const maxSize = 1 << 20
 
 // Load reads and checks the contract in file path.
 func Load(path string) (*Contract, error) {
-	data, err := regular.Read(path, maxSize)
+	data, err := named.Read(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}

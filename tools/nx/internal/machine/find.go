@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"nexus/source/libs/regular"
+	"nexus/source/libs/named"
 )
 
 // Oldest is the oldest QEMU that has what Nexus needs: -netdev stream over a
@@ -132,7 +132,7 @@ func parseVersion(out string) (Version, error) {
 // CheckFile says whether path, the machine's what ("kernel image"), is a file
 // that can be read, and how to make it if not.
 func CheckFile(what, path, advice string) error {
-	f, err := regular.Open(path, MaxFile)
+	f, err := named.Open(path, MaxFile)
 	if err != nil {
 		return fmt.Errorf("%s %w: %w; %s", what, ErrFile, err, advice)
 	}

@@ -1,6 +1,6 @@
-// Package regular reads files that whoever runs a tool has named: regular ones of a bounded size. A device may never end, and the
-// opening of a named pipe waits for its writer.
-package regular
+// Package named opens and judges the files that whoever runs a tool has named. What is read is a regular file of a bounded size: a
+// device may never end, and the opening of a named pipe waits for its writer.
+package named
 
 import (
 	"errors"
@@ -8,7 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // What Open refuses, inside a *fs.PathError.
@@ -57,4 +60,28 @@ func Read(path string, limit int64) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, limit)) // it may grow meanwhile
+}
+
+// Writable says why the file path could not be written, without making or changing it; nil where nothing speaks against it.
+func Writable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && path != "":
+		err = access("create", path, filepath.Dir(path), unix.W_OK|unix.X_OK)
+	case err == nil && info.IsDir():
+		err = &fs.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
+	case err == nil:
+		err = access("open", path, path, unix.W_OK)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: name a file in a folder that can be written to", err)
+	}
+	return nil
+}
+
+func access(op, path, needed string, mode uint32) error {
+	if err := unix.Access(needed, mode); err != nil {
+		return &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return nil
 }

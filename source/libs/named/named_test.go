@@ -1,4 +1,4 @@
-package regular
+package named
 
 import (
 	"errors"
@@ -45,5 +45,37 @@ func TestRead(t *testing.T) {
 		if err != nil && !strings.HasPrefix(err.Error(), "open "+tt.path) {
 			t.Errorf("%q: %v does not name it", tt.path, err)
 		}
+	}
+}
+
+func TestWritable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		path string
+		err  error
+	}{
+		{file, nil},
+		{filepath.Join(dir, "new"), nil},
+		{"/dev/null", nil},
+		{dir, syscall.EISDIR},
+		{filepath.Join(dir, "no", "new"), fs.ErrNotExist},
+		{filepath.Join(file, "new"), syscall.ENOTDIR},
+		{"/proc/self/status/new", syscall.ENOTDIR},
+		{"", fs.ErrNotExist},
+		{"new\x00", syscall.EINVAL},
+	} {
+		if err := Writable(tt.path); !errors.Is(err, tt.err) {
+			t.Errorf("%q: got %v, want %v", tt.path, err, tt.err)
+		}
+	}
+	if data, err := os.ReadFile(file); string(data) != "kept" || err != nil {
+		t.Errorf("the file has %q, %v", data, err)
+	}
+	if left, err := os.ReadDir(dir); len(left) != 1 || err != nil {
+		t.Errorf("left %v, %v", left, err)
 	}
 }
