@@ -86,7 +86,7 @@ status 0
 tap0 is removed.
 no interface of this name: tap0
 exclude each other
-nx: unknown flag: --forever
+nx: tap: unknown flag: --forever: see nx tap --help
 `
 	if status != 2 || out != want {
 		t.Errorf("status %d, want\n%s\ngot\n%s", status, want, out)
@@ -119,8 +119,8 @@ func TestEchoHostScript(t *testing.T) {
 nx: invalid echo service: --address "localhost" is no IPv4 address, as 10.0.2.2 is
 nx: invalid echo service: --address "::1" is no IPv4 address, as 10.0.2.2 is
 nx: invalid echo service: --udp-port and --http-port are from 1 to 65535
-nx: invalid argument "65536" for "--udp-port" flag: strconv.ParseUint: parsing "65536": value out of range
-nx: unknown command "now" for "nx echo"
+nx: echo: invalid argument "65536" for "--udp-port" flag: want a whole number from 0 to 65535
+nx: echo: "now" is one word too many: see nx echo --help
 `
 	if status != 2 || out != want {
 		t.Errorf("status %d, want\n%s\ngot\n%s", status, want, out)

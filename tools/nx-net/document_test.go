@@ -50,7 +50,7 @@ var worst = []struct{ line, says string }{
 	{`net pong`, `net: there is no command "pong": is ping meant?`},
 	{`net if --watch`, `if: unknown flag: --watch: see nx net if --help`},
 	{`net if virt0`, "if: want `nx net if`, got 1 argument"},
-	{`net if --json=maybe`, `if: invalid argument "maybe" for "--json" flag: strconv.ParseBool: parsing "maybe": invalid syntax`},
+	{`net if --json=maybe`, `if: invalid argument "maybe" for "--json" flag: want true or false`},
 	{`net if -n`, `if: unknown shorthand flag: 'n' in -n: see nx net if --help`},
 	{`net addr virt0 set 10.0.2.16`, `"10.0.2.16" is no IPv4 address with a prefix length: want A.B.C.D/N, as 10.0.2.16/24`},
 	{`net addr virt0 set 10.0.2.255/24`, `10.0.2.255/24 cannot be an interface's address: it is the network's broadcast address`},

@@ -61,7 +61,7 @@ also for an error.
 	flags := cmd.PersistentFlags()
 	flags.String("guest", "", "the guest's `NAME`, if there are several ($"+GuestVariable+")")
 	flags.Bool("json", false, "print one JSON document")
-	cmd.SetFlagErrorFunc(flagError)
+	cmd.SetFlagErrorFunc(FlagError)
 	_ = cmd.RegisterFlagCompletionFunc("guest", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		if c.Guests == nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -99,13 +99,39 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	return netcli.Usagef("net: there is no command %q: want one of: %s", args[0], strings.Join(names, ", "))
 }
 
-// flagError says where the flags are listed, when one is unknown.
-func flagError(cmd *cobra.Command, err error) error {
+// FlagError says of a flag that cannot be where the flags are listed, or what its value may be.
+func FlagError(cmd *cobra.Command, err error) error {
+	prefix := ""
+	if cmd.HasParent() {
+		prefix = cmd.Name() + ": "
+	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		return netcli.Usagef("%s: %v: see %s --help", cmd.Name(), err, cmd.CommandPath())
+		return netcli.Usagef("%s%v: see %s --help", prefix, err, cmd.CommandPath())
 	}
-	return netcli.Usagef("%s: %v", cmd.Name(), err)
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		if want := wanted(invalid.GetFlag().Value.Type()); want != "" {
+			text := strings.TrimSuffix(err.Error(), errors.Unwrap(invalid).Error())
+			return netcli.Usagef("%s%s%s", prefix, text, want)
+		}
+	}
+	return netcli.Usagef("%s%v", prefix, err)
+}
+
+// wanted says what a flag of a type takes, where the type's own complaint speaks of its parser.
+func wanted(kind string) string {
+	switch kind {
+	case "bool":
+		return "want true or false"
+	case "int":
+		return "want a whole number"
+	case "uint16":
+		return "want a whole number from 0 to 65535"
+	case "duration":
+		return "want a time with its unit, as 500ms, 30s or 2m"
+	}
+	return ""
 }
 
 // wrap makes a cobra command of one of netcli's, and gives what runs it with the values of its flags.

@@ -171,8 +171,10 @@ func Report(err error, asJSON bool, out, errs io.Writer) int {
 	switch {
 	case text == "":
 	case asJSON:
-		// Where the document cannot be written the status still says it.
-		_, _ = io.WriteString(out, errorDocument(text, errno, status))
+		if _, err := io.WriteString(out, errorDocument(text, errno, status)); err == nil {
+			break
+		}
+		fallthrough
 	default:
 		_, _ = io.WriteString(errs, "nx: "+svc.Printable(text)+"\n")
 	}

@@ -63,6 +63,9 @@ type Options struct {
 	PCAP string // write the capture here
 }
 
+// leastTimeout is the shortest bound on a run.
+const leastTimeout = 100 * time.Millisecond
+
 // ErrOptions says that the options contradict each other.
 var ErrOptions = errors.New("invalid options")
 
@@ -82,6 +85,9 @@ func (o *Options) Check() error {
 	}
 	if o.Timeout <= 0 {
 		return fmt.Errorf("%w: --timeout must be positive", ErrOptions)
+	}
+	if o.Timeout < leastTimeout {
+		return fmt.Errorf("%w: --timeout %v is too short to start a machine: give %v or more", ErrOptions, o.Timeout, leastTimeout)
 	}
 	if slices.Contains(o.Devices, "") {
 		return fmt.Errorf("%w: --device names no device; give what QEMU's -device takes, with the slot as bus=", ErrOptions)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/boot"
 	"nexus/tools/nx/internal/machine"
 	"nexus/tools/nx/internal/report"
@@ -58,7 +59,7 @@ directory: $NEXUS_RUN, else nexus in $XDG_RUNTIME_DIR, else /tmp/nexus-UID.
   nx boot --nic user --net dhcp
   nx boot --detach --name web && nx logs web && nx stop web
   nx boot --profile deterministic --icount --json`,
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, s) },
 	}
 	f.register(cmd)
@@ -113,7 +114,10 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 		return err
 	}
 	nic, why := f.NIC, f.why
-	if why == "" && !f.here {
+	if f.here && why == "" {
+		why = "as asked"
+	}
+	if why == "" {
 		var err error
 		if nic, why, err = choose(f.NIC); err != nil {
 			return err
@@ -151,6 +155,19 @@ func (f *bootFlags) check(cmd *cobra.Command) error {
 	}
 	if cmd.Flags().Changed("memory") && f.Memory == 0 {
 		return fmt.Errorf("--memory 0 is not within %d to %d MiB", machine.MinMemory, machine.MaxMemory)
+	}
+	for flag, path := range map[string]string{"pcap": f.PCAP, "record": f.record, "report": f.page} {
+		if !cmd.Flags().Changed(flag) {
+			continue
+		}
+		if err := named.Writable(path); err != nil {
+			return fmt.Errorf("--%s: %w", flag, err)
+		}
+	}
+	if f.NIC == boot.NICTap {
+		if err := tap.CheckName(tap.Name()); err != nil {
+			return err
+		}
 	}
 	if cmd.Flags().Changed("name") {
 		if err := rundir.CheckName(f.name); err != nil {
@@ -207,6 +224,7 @@ func (f *bootFlags) boot(ctx context.Context, s streams, nic, why string) error 
 		return err
 	}
 	f.show.finish(result)
+	f.show.complain(s.err)
 	if err := f.save(s, result); err != nil {
 		return err
 	}

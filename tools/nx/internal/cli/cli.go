@@ -64,7 +64,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	case errors.As(err, &status):
 		return int(status)
 	default:
-		return netcli.Report(err, netcli.WantsJSON(args), out, errs)
+		return netcli.Report(explainOutput(err), netcli.WantsJSON(args), out, errs)
 	}
 }
 
@@ -82,5 +82,6 @@ func newRoot(s streams) *cobra.Command {
 	root.SetErr(s.err)
 	root.AddCommand(newBoot(s), newProve(s), newReport(), newSoak(s), newSame(s), newPostflight(s), newDnsmasq(s),
 		newTap(s), newEcho(s), newDTB(), newPs(s), newStop(s), newLogs(s), newNet(s), newMan(), newVersion(s))
+	explainCommands(root)
 	return root
 }

@@ -288,7 +288,7 @@ func TestCannotRun(t *testing.T) {
 		"many harts":         {[]string{"--smp", "9"}, "1 to 8 harts"},
 		"keep what":          {[]string{"--keep"}, "--keep is for --detach"},
 		"no such flag":       {[]string{"--fast"}, "unknown flag"},
-		"an argument":        {[]string{"now"}, "unknown command"},
+		"an argument":        {[]string{"now"}, `boot: "now" is one word too many: see nx boot --help`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out := run(t, old.boot(append([]string{"--nic", "wire"}, tc.args...)...))

@@ -12,7 +12,7 @@ func newDTB() *cobra.Command {
 		Use:     "dtb SOURCE DESTINATION",
 		Short:   "Compile a device tree with dtc",
 		Example: "  nx dtb pkg/dts/virt-nexus.dts build/virt-nexus.dtb",
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return machine.CompileTree(cmd.Context(), dtc, args[0], args[1])
 		},

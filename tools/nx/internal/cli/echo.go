@@ -35,7 +35,7 @@ The address must be one of this network namespace: 10.0.2.2 is there beside a
 TAP (nx tap), 127.0.0.1 everywhere. Ports below 1024 need root or
 CAP_NET_BIND_SERVICE.`,
 		Example: `  nx echo --address 127.0.0.1 --udp-port 7007`,
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := f.config()
 			if err != nil {

@@ -33,7 +33,7 @@ Exit status:
   0  they are listed, if there are any
   2  wrong usage, or the run directory cannot be read`,
 		Example: "  nx ps\n  nx ps --all --json",
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 		RunE: func(*cobra.Command, []string) error {
 			root, err := rundir.Open(rundir.Default())
 			if err != nil {

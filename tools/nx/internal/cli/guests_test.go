@@ -84,7 +84,7 @@ func TestNoGuests(t *testing.T) {
 	b.says(t, exitFailed, []string{"stop", "--timeout", "-1s"}, "must not be negative")
 	b.says(t, exitFailed, []string{"logs"}, "no guest is running and none is kept: start one with nx boot")
 	b.says(t, exitFailed, []string{"logs", "-f", "web"}, "no such guest: web")
-	b.says(t, exitFailed, []string{"logs", "a", "b"}, "accepts at most 1 arg")
+	b.says(t, exitFailed, []string{"logs", "a", "b"}, "want `nx logs [flags] [NAME]`, got 2 arguments")
 	b.says(t, exitFailed, []string{"logs", "--color", "blue"}, `--color "blue" is not one of auto, always, never`)
 	if got := b.guests(t, "--all"); got != "" {
 		t.Errorf("got %q", got)

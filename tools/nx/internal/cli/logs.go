@@ -32,7 +32,7 @@ Exit status:
   0  it is shown, and with --follow the guest has ended or an interrupt came
   2  there is no such guest, or its log cannot be read`,
 		Example: "  nx logs -f web\n  nx logs --raw web | go run ./tools/mkkernel symbolize",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    between(0, 1),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if err := checkColor(color); err != nil {
 				return err

@@ -27,7 +27,7 @@ Exit status:
   0  done
   2  the folder cannot be written to, or wrong usage`,
 		Example: "  nx man build/man\n  man -l build/man/nx-net-ping.1",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			info, _ := debug.ReadBuildInfo() // nil is a build without
 			date, err := time.Parse(time.RFC3339, versionOf(info).Time)
@@ -43,7 +43,10 @@ Exit status:
 			}
 			root := newRoot(streams{})
 			root.InitDefaultCompletionCmd()
-			return writeManuals(root, date, args[0])
+			if err := writeManuals(root, date, args[0]); err != nil {
+				return fmt.Errorf("manual pages: %w; name a folder that can be written to", err)
+			}
+			return nil
 		},
 	}
 }

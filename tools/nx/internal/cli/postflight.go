@@ -49,6 +49,9 @@ Exit status:
   2  nothing could be run, or it was interrupted`,
 		Example: `  nx postflight --only wire,same`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkBootFlags(cmd, args); err != nil {
+				return err
+			}
 			p.boots = args
 			return p.run(cmd.Context())
 		},

@@ -15,7 +15,7 @@ func newProve(s streams) *cobra.Command {
 		Long: `Judge a boot that nx boot --record REPORT --pcap FILE recorded, without running
 anything: the same console, capture and contract give the same verdict.
 ` + exitHelp,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Report = args[0]
 			report, err := boot.Rejudge(o)
@@ -25,7 +25,9 @@ anything: the same console, capture and contract give the same verdict.
 			if asJSON {
 				err = printJSON(s.out, report)
 			} else {
-				newConsole(s.out, true).finish(report)
+				show := newConsole(s.out, true)
+				show.finish(report)
+				show.complain(s.err)
 			}
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nexus/source/libs/named"
 	"nexus/tools/nx/internal/boot"
 	"nexus/tools/nx/internal/capture"
 	"nexus/tools/nx/internal/report"
@@ -26,8 +27,11 @@ Exit status:
   2  it is not: wrong usage, or a file cannot be read or written`,
 		Example: `  nx boot --record boot.json --pcap boot.pcap
   nx report boot.json --pcap boot.pcap -o boot.html`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := named.Writable(out); err != nil {
+				return fmt.Errorf("report: --output: %w", err)
+			}
 			in, err := recorded(args[0], pcap)
 			if err != nil {
 				return err

@@ -58,9 +58,9 @@ func TestNoPage(t *testing.T) {
 		"another document":    {[]string{b.path("other.json"), "-o", b.path("x")}, "not the report of a boot: it says no time and no command"},
 		"no such capture":     {[]string{b.path("empty.json"), "--pcap", "nowhere", "-o", b.path("x")}, "capture: open nowhere"},
 		"no capture":          {[]string{b.path("empty.json"), "--pcap", b.path("text.json"), "-o", b.path("x")}, "not an Ethernet capture"},
-		"nowhere to write":    {[]string{b.path("empty.json"), "-o", "/nowhere/x"}, "report: open /nowhere/x"},
+		"nowhere to write":    {[]string{b.path("empty.json"), "-o", "/nowhere/x"}, "report: --output: create /nowhere/x"},
 		"no output":           {[]string{b.path("empty.json")}, `required flag(s) "output" not set`},
-		"nothing":             {nil, "accepts 1 arg(s)"},
+		"nothing":             {nil, "want `nx report REPORT -o FILE`, got 0 arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out := run(t, b.nx(append([]string{"report"}, tc.args...)...))

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,8 +39,8 @@ every nx boot. The report of each boot that is not proven is kept. After every t
 boot a line on standard error says how far it is.
 ` + exitHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if boots < 1 {
-				return errors.New("--boots must be at least 1")
+			if err := checkSoak(cmd, boots, nic, keep, args); err != nil {
+				return err
 			}
 			backends, err := backendsFor(s, nic)
 			if err != nil {
@@ -67,10 +70,24 @@ boot a line on standard error says how far it is.
 		},
 	}
 	cmd.Flags().IntVar(&boots, "boots", 100, "how many boots on each back end")
-	cmd.Flags().StringVar(&nic, "nic", both, "tap, wire or both")
-	cmd.Flags().StringVar(&keep, "keep", "build", "folder for the reports of boots that are not proven")
+	cmd.Flags().StringVar(&nic, "nic", both, "tap, wire, user, or both of tap and wire")
+	cmd.Flags().StringVar(&keep, "keep", "build", "folder for the reports of boots that are not proven, made if need be")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
+}
+
+// checkSoak refuses what cannot be, before the first boot.
+func checkSoak(cmd *cobra.Command, boots int, nic, keep string, args []string) error {
+	if boots < 1 {
+		return errors.New("--boots must be at least 1")
+	}
+	if known := []string{both, boot.NICTap, boot.NICWire, boot.NICUser}; !slices.Contains(known, nic) {
+		return fmt.Errorf("soak: --nic %q is not one of %s", nic, strings.Join(known, ", "))
+	}
+	if err := os.MkdirAll(keep, 0o755); err != nil {
+		return fmt.Errorf("soak: --keep: %w: name a folder that can be written to", err)
+	}
+	return checkBootFlags(cmd, args)
 }
 
 // backendsFor lists the back ends to use; with both, a TAP that cannot be had
@@ -153,6 +170,9 @@ follows -- is given to every nx boot.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if boots < 2 {
 				return errors.New("--boots must be at least 2: one console is the same as itself")
+			}
+			if err := checkBootFlags(cmd, args); err != nil {
+				return err
 			}
 			rules, err := contract.Load(file)
 			if err != nil {

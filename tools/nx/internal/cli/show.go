@@ -19,6 +19,7 @@ type console struct {
 	progress progress
 	held     []boot.Line // the firmware's lines, in case nothing else comes
 	kernel   bool        // the kernel has spoken
+	lost     error       // the first failure to write
 }
 
 // newConsole shows on out without colour and without progress.
@@ -37,8 +38,21 @@ func newBootConsole(out io.Writer, verbose bool, color string) *console {
 
 func (c *console) printf(format string, args ...any) {
 	if c.out != nil {
-		// Nothing can be done about a terminal that went away.
-		_, _ = fmt.Fprintf(c.out, c.progress.clear()+format, args...)
+		c.wrote(fmt.Fprintf(c.out, c.progress.clear()+format, args...))
+	}
+}
+
+// wrote keeps the first failure to write: a terminal that went away is no reason to end what is shown.
+func (c *console) wrote(_ int, err error) {
+	if c.lost == nil {
+		c.lost = err
+	}
+}
+
+// complain says on errs that not all could be shown.
+func (c *console) complain(errs io.Writer) {
+	if c.lost != nil {
+		_, _ = fmt.Fprintf(errs, "nx: warning: %v\n", explainOutput(c.lost)) // nobody else can be told
 	}
 }
 
@@ -53,7 +67,7 @@ func (c *console) Starting(r *boot.Report) {
 // Waiting implements boot.Watcher.
 func (c *console) Waiting(w boot.Wait) {
 	if text := c.progress.waiting(w); text != "" && c.out != nil {
-		_, _ = io.WriteString(c.out, text)
+		c.wrote(io.WriteString(c.out, text))
 	}
 }
 

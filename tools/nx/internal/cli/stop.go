@@ -68,6 +68,9 @@ func toStop(all bool, names []string) ([]rundir.Info, error) {
 	var guests []rundir.Info
 	seen := map[string]bool{}
 	for _, name := range names {
+		if err := rundir.CheckName(name); err != nil {
+			return nil, err // "" would be the one that runs
+		}
 		g, err := root.Select(name)
 		if err != nil {
 			return nil, err

@@ -61,6 +61,8 @@ CAP_NET_ADMIN, and refuses a name that is taken.`,
 
 func (f *tapFlags) run(ctx context.Context, s streams, args []string) error {
 	switch {
+	case tap.CheckName(tap.Name()) != nil:
+		return tap.CheckName(tap.Name())
 	case f.persist && f.remove:
 		return fmt.Errorf("%w: --persist and --remove exclude each other", errTap)
 	case (f.persist || f.remove) && (f.echo || len(args) > 0):

@@ -41,7 +41,7 @@ Exit status:
   0  done
   2  wrong usage`,
 		Example: "  nx version\n  nx version --json",
-		Args:    cobra.NoArgs,
+		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, _ := debug.ReadBuildInfo() // nil is a build without
 			v := versionOf(info)
@@ -115,7 +115,7 @@ func (v version) text() string {
 		revision += ", modified"
 	}
 	return fmt.Sprintf("nx       %s\nrevision %s\ngo       %s\nqemu     %s\nkernel   %s\narchive  %s\n",
-		orUnknown(v.Version), revision, orUnknown(v.Go), orElse(v.QEMU, "not found: scripts/setup.sh installs it"),
+		orUnknown(v.Version), revision, orUnknown(v.Go), orElse(v.QEMU, "none that can be used: scripts/setup.sh installs one"),
 		orElse(v.Kernel, "not built: make build"), orElse(v.Archive, "not built: make build"))
 }
 

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,9 +57,12 @@ type QEMU struct {
 // not older than Oldest.
 func Find(ctx context.Context, program string) (QEMU, error) {
 	path, err := exec.LookPath(program)
+	if err != nil && strings.Contains(program, "/") {
+		return QEMU{}, fmt.Errorf("QEMU cannot be executed: %w: name another with --qemu or $NEXUS_QEMU, or install one: scripts/setup.sh", err)
+	}
 	if err != nil {
 		return QEMU{}, fmt.Errorf("%s is %w: install QEMU %v or newer with `apt-get install qemu-system-misc opensbi` (scripts/setup.sh does)",
-			program, ErrMissing, Oldest)
+			cmp.Or(program, `""`), ErrMissing, Oldest)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -89,6 +93,8 @@ func ask(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	switch {
 	case out.over || errs.over:
 		return "", errors.New("it says more than 64 KiB")
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", fmt.Errorf("it did not end within %v", askTime)
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("it was ended: %w", context.Cause(ctx))
 	case err != nil && len(errs.text) > 0:
@@ -143,7 +149,10 @@ func CheckFile(what, path, advice string) error {
 func CompileTree(ctx context.Context, dtc, src, dst string) error {
 	path, err := exec.LookPath(dtc)
 	if err != nil {
-		return fmt.Errorf("%s is %w: install it with `apt-get install device-tree-compiler` (scripts/setup.sh does)", dtc, ErrMissing)
+		return fmt.Errorf("%s is %w: install it with `apt-get install device-tree-compiler` (scripts/setup.sh does)", cmp.Or(dtc, `""`), ErrMissing)
+	}
+	if err := CheckFile("device tree source", src, "Nexus's is pkg/dts/virt-nexus.dts"); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()

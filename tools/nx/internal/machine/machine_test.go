@@ -143,7 +143,11 @@ func TestCompileTree(t *testing.T) {
 	if err := CompileTree(t.Context(), "no-such-dtc", "a", "b"); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "device-tree-compiler") {
 		t.Errorf("missing: %v", err)
 	}
-	if err := CompileTree(t.Context(), program(t, "echo a.dts:1: syntax error >&2; exit 1"), "a.dts", "b"); err == nil || !strings.Contains(err.Error(), "a.dts:1: syntax error") {
+	bad := program(t, "echo a.dts:1: syntax error >&2; exit 1")
+	if err := CompileTree(t.Context(), bad, "a.dts", "b"); !errors.Is(err, ErrFile) {
+		t.Errorf("no source: %v", err)
+	}
+	if err := CompileTree(t.Context(), bad, bad, "b"); err == nil || !strings.Contains(err.Error(), "a.dts:1: syntax error") {
 		t.Errorf("a syntax error: %v", err)
 	}
 }

@@ -66,7 +66,7 @@ func (r *Root) read(name string) (Info, error) {
 			return Info{}, err
 		}
 		if s, err = readState(dir); err != nil {
-			return Info{}, fmt.Errorf("%w: %w", ErrDirectory, err)
+			return Info{}, fmt.Errorf("%w: %s: %w; what is no guest's may be removed", ErrDirectory, dir, err)
 		}
 		// The lock may also be held by who is removing the folder.
 		if !s.Phase.Running() || alive && !errors.Is(unix.Kill(s.PID, 0), unix.ESRCH) {

@@ -32,7 +32,7 @@ const NoOwner = -1
 // The user owner may open it too. A TAP that cannot be made ready is
 // taken back.
 func Persist(name string, owner int) error {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return err
 	}
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -68,7 +68,7 @@ func Persist(name string, owner int) error {
 // Remove ends the TAP name of the current network namespace, if nx made it
 // (its hardware address says so) and nobody has it open.
 func Remove(name string) error {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return err
 	}
 	iface, err := net.InterfaceByName(name)
@@ -89,9 +89,9 @@ func Remove(name string) error {
 	return nil
 }
 
-// checkName refuses what the kernel would, and the % with which it chooses a
+// CheckName refuses what the kernel would, and the % with which it chooses a
 // number itself.
-func checkName(name string) error {
+func CheckName(name string) error {
 	if name == "" || len(name) >= unix.IFNAMSIZ || name == "." || name == ".." || strings.ContainsAny(name, "/:% \t\n\v\f\r") {
 		return fmt.Errorf("%w: %q", ErrName, name)
 	}

@@ -5,6 +5,7 @@
 package tap
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,6 +35,9 @@ func Name() string {
 // long as the namespace does.
 func Setup(name string) error {
 	if err := create(name); err != nil {
+		if errors.Is(err, unix.EINVAL) {
+			err = fmt.Errorf("%w: there is another kind of interface of this name: choose another with TAP_IF", err)
+		}
 		return fmt.Errorf("tap: create %s: %w", name, err)
 	}
 	quiet(name)
