@@ -101,6 +101,10 @@ FUZZTIME ?= 10s
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@scripts/fuzz.sh $(FUZZTIME)
 
+.PHONY: man
+man: $(NX) ## write the manual pages of nx into build/man
+	@$(NX) man $(B)/man
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(B)

@@ -9,8 +9,13 @@ import (
 func newDTB() *cobra.Command {
 	var dtc string
 	cmd := &cobra.Command{
-		Use:     "dtb SOURCE DESTINATION",
-		Short:   "Compile a device tree with dtc",
+		Use:   "dtb SOURCE DESTINATION",
+		Short: "Compile a device tree with dtc",
+		Long: `Compile the device tree SOURCE to DESTINATION with dtc, whose words are shown where it fails.
+
+Exit status:
+  0  it is compiled
+  2  it is not: no dtc, a source that it refuses, wrong usage`,
 		Example: "  nx dtb pkg/dts/virt-nexus.dts build/virt-nexus.dtb",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {

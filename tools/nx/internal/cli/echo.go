@@ -33,7 +33,11 @@ the same bytes every time.
 
 The address must be one of this network namespace: 10.0.2.2 is there beside a
 TAP (nx tap), 127.0.0.1 everywhere. Ports below 1024 need root or
-CAP_NET_BIND_SERVICE.`,
+CAP_NET_BIND_SERVICE.
+
+Exit status:
+  0  it was ended
+  2  it cannot serve there, or wrong usage`,
 		Example: `  nx echo --address 127.0.0.1 --udp-port 7007`,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -97,6 +99,22 @@ func TestNoGuests(t *testing.T) {
 	}
 }
 
+// The completions are scripts that their shell reads, and what they ask nx is answered.
+func TestCompletion(t *testing.T) {
+	b := newBench(t, "good")
+	script, err := b.nx("completion", "bash").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := exec.Command("bash", "-n")
+	check.Stdin = bytes.NewReader(script)
+	if out, err := check.CombinedOutput(); err != nil || len(out) != 0 {
+		t.Errorf("bash -n: %v\n%s", err, out)
+	}
+	b.says(t, exitDone, []string{"__complete", "net", "addr", ""}, "lo\nvirt0\n")
+	b.says(t, exitDone, []string{"__complete", "bo"}, "boot\t")
+}
+
 func TestGuestsSideBySide(t *testing.T) {
 	b := newBench(t, "good")
 	for _, name := range []string{"a", "b"} {
@@ -115,6 +133,8 @@ func TestGuestsSideBySide(t *testing.T) {
 		t.Errorf("a again: status %d:\n%s", status, out)
 	}
 	b.says(t, exitFailed, []string{"stop"}, "several guests are running: say which, `nx stop NAME...`, or --all: a, b")
+	b.says(t, exitDone, []string{"__complete", "stop", ""}, "a\nb\n")
+	b.says(t, exitDone, []string{"__complete", "net", "if", "--guest", ""}, "a\nb\n")
 	b.says(t, exitFailed, []string{"logs"}, "several guests are running: say which, `nx logs NAME`: a, b")
 	b.says(t, exitFailed, []string{"stop", "a", "c"}, "no such guest: c; there is a, b")
 

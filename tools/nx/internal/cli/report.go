@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 
@@ -29,6 +30,9 @@ Exit status:
   nx report boot.json --pcap boot.pcap -o boot.html`,
 		Args: exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if out == "" {
+				return errors.New("report: --output is missing: name the file to write, e.g. -o boot.html")
+			}
 			if err := named.Writable(out); err != nil {
 				return fmt.Errorf("report: --output: %w", err)
 			}
@@ -41,7 +45,6 @@ Exit status:
 	}
 	cmd.Flags().StringVar(&pcap, "pcap", "", "the capture of the boot; without it the page has no packets")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the page to this file")
-	_ = cmd.MarkFlagRequired("output") // the flag exists
 	return cmd
 }
 

@@ -59,7 +59,7 @@ func TestNoPage(t *testing.T) {
 		"no such capture":     {[]string{b.path("empty.json"), "--pcap", "nowhere", "-o", b.path("x")}, "capture: open nowhere"},
 		"no capture":          {[]string{b.path("empty.json"), "--pcap", b.path("text.json"), "-o", b.path("x")}, "not an Ethernet capture"},
 		"nowhere to write":    {[]string{b.path("empty.json"), "-o", "/nowhere/x"}, "report: --output: create /nowhere/x"},
-		"no output":           {[]string{b.path("empty.json")}, `required flag(s) "output" not set`},
+		"no output":           {[]string{b.path("empty.json")}, "--output is missing: name the file to write"},
 		"nothing":             {nil, "want `nx report REPORT -o FILE`, got 0 arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,7 +42,12 @@ CAP_NET_ADMIN) or permission to make user namespaces; it changes nothing outside
 
 --persist instead makes the interface in this network namespace and leaves it
 there until --remove, a reboot or the namespace's end. It needs root or
-CAP_NET_ADMIN, and refuses a name that is taken.`,
+CAP_NET_ADMIN, and refuses a name that is taken.
+
+Exit status:
+  that of COMMAND, where it ran
+  0  with --persist and --remove: done
+  2  it could not be run: no TAP, wrong usage`,
 		Example: `  nx tap --echo -- qemu-system-riscv64 -M virt … -netdev tap,id=n0,script=no,ifname=tap0
   TAP_IF=tap7 nx tap --persist --owner "$USER"
   TAP_IF=tap7 nx tap --remove`,
