@@ -13,7 +13,7 @@ var varying = []struct {
 	// The column of seconds before a line of the console.
 	{regexp.MustCompile(`^ *[0-9]+\.[0-9]{3} `), "TIME "},
 	// Durations, round trips (least/mean/most) among them, and sizes of memory.
-	{regexp.MustCompile(`[0-9][0-9./]* ?(s|ms|µs|us)\b`), "N $1"},
+	{regexp.MustCompile(`[0-9][0-9./]* ?(s|ms|µs|us)\b`), "SPAN"},
 	{regexp.MustCompile(`[0-9][0-9.]* (KiB|MiB)\b`), "N $1"},
 	{regexp.MustCompile(`\bpid [0-9]+`), "pid N"},
 	// What mkkernel counts in the kernel that it built.

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 
@@ -114,7 +115,9 @@ func explainOutput(err error) error {
 	if strings.Contains(err.Error(), "write /dev/stdout: ") {
 		err = fmt.Errorf("the output could not be written: %w", err)
 	}
-	if errors.Is(err, syscall.ENOSPC) && !strings.HasSuffix(err.Error(), "is the disk full?") {
+	var wrote *fs.PathError // fork and others say ENOSPC too, of other things
+	full := errors.Is(err, syscall.ENOSPC) && errors.As(err, &wrote) && wrote.Op == "write"
+	if full && !strings.HasSuffix(err.Error(), "is the disk full?") {
 		err = fmt.Errorf("%w: is the disk full?", err)
 	}
 	return err
