@@ -18,7 +18,7 @@ import (
 func archiveFiles(path string) (map[string]int64, error) {
 	f, err := named.Open(path, machine.MaxFile)
 	if err != nil {
-		return nil, fmt.Errorf("boot archive: %w", err)
+		return nil, fmt.Errorf("boot archive: %w; `make build` makes one", err)
 	}
 	defer f.Close()
 	files := map[string]int64{}

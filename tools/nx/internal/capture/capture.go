@@ -66,8 +66,12 @@ const maxSize = 256 << 20
 func ReadFile(path string, start time.Time) ([]Frame, error) {
 	f, err := named.Open(path, maxSize)
 	if err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
+		return nil, fmt.Errorf("capture: %w; nx boot --pcap FILE writes one", err)
 	}
 	defer f.Close()
-	return Read(bufio.NewReader(f), start)
+	frames, err := Read(bufio.NewReader(f), start)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; nx boot --pcap FILE writes one", path, err)
+	}
+	return frames, nil
 }

@@ -166,7 +166,7 @@ func (f *bootFlags) check(cmd *cobra.Command) error {
 	}
 	if f.NIC == boot.NICTap {
 		if err := tap.CheckName(tap.Name()); err != nil {
-			return err
+			return fmt.Errorf("%w; $TAP_IF names it", err)
 		}
 	}
 	if cmd.Flags().Changed("name") {

@@ -11,11 +11,11 @@ func newDTB() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dtb SOURCE DESTINATION",
 		Short: "Compile a device tree with dtc",
-		Long: `Compile the device tree SOURCE to DESTINATION with dtc, whose words are shown where it fails.
+		Long: `Compile the device tree SOURCE to DESTINATION with dtc, which has 10 s.
 
 Exit status:
-  0  it is compiled
-  2  it is not: no dtc, a source that it refuses, wrong usage`,
+  0  done
+  2  it was not: wrong usage, no dtc, an error in SOURCE, or DESTINATION cannot be written`,
 		Example: "  nx dtb pkg/dts/virt-nexus.dts build/virt-nexus.dtb",
 		Args:    exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {

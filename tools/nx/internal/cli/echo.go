@@ -36,8 +36,8 @@ TAP (nx tap), 127.0.0.1 everywhere. Ports below 1024 need root or
 CAP_NET_BIND_SERVICE.
 
 Exit status:
-  0  it was ended
-  2  it cannot serve there, or wrong usage`,
+  0  it served until it was ended
+  2  it cannot: wrong usage, or a port or the address cannot be had`,
 		Example: `  nx echo --address 127.0.0.1 --udp-port 7007`,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

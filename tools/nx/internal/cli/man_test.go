@@ -57,8 +57,11 @@ func TestEveryCommandIsExplained(t *testing.T) {
 	commands(root, func(cmd *cobra.Command) {
 		seen++
 		path := cmd.CommandPath()
-		if cmd.Short == "" || cmd.Long == "" && cmd.Example == "" {
-			t.Errorf("%s: no Short, or neither Long nor Example", path)
+		if cmd.Short == "" || cmd.Long == "" || !exitSection.MatchString(cmd.Long) {
+			t.Errorf("%s: no Short, no Long, or no exit statuses in it", path)
+		}
+		if cmd.Example == "" && cmd.Parent().Name() != "completion" {
+			t.Errorf("%s: no Example", path)
 		}
 		page := pages[strings.ReplaceAll(path, " ", "-")+".1"]
 		if !exitLine.MatchString(page) || strings.Count(page, ".SH EXIT STATUS") != 1 || strings.Contains(page, "Exit status") {

@@ -14,7 +14,13 @@ func newProve(s streams) *cobra.Command {
 		Short: "Judge a recorded boot again, from its report and capture",
 		Long: `Judge a boot that nx boot --record REPORT --pcap FILE recorded, without running
 anything: the same console, capture and contract give the same verdict.
-` + exitHelp,
+
+Exit status:
+  0  proven
+  1  not proven
+  2  nothing was judged: wrong usage, or a file cannot be read`,
+		Example: `  nx boot --record boot.json --pcap boot.pcap
+  nx prove boot.json --pcap boot.pcap`,
 		Args: exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.Report = args[0]

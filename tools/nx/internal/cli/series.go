@@ -37,7 +37,13 @@ func newSoak(s streams) *cobra.Command {
 the exec of QEMU to the last selftest line, and to the end of QEMU. What follows -- is given to
 every nx boot. The report of each boot that is not proven is kept. After every tenth
 boot a line on standard error says how far it is.
-` + exitHelp,
+
+Exit status:
+  0  every boot was proven
+  1  at least one was not
+  2  a boot could not be run: wrong usage, something is missing, an interrupt`,
+		Example: `  nx soak --boots 20 --nic wire
+  nx soak --nic user -- --net dhcp --memory 64`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkSoak(cmd, boots, nic, keep, args); err != nil {
 				return err
@@ -166,7 +172,13 @@ func newSame(s streams) *cobra.Command {
 		Long: `Boot several times with the deterministic profile under -icount, and compare the
 consoles byte by byte, but for the lines that the contract says may vary. What
 follows -- is given to every nx boot.
-` + exitHelp,
+
+Exit status:
+  0  the consoles are the same
+  1  they differ, or a boot is not proven
+  2  a boot could not be run: wrong usage, something is missing, an interrupt`,
+		Example: `  nx same --boots 3
+  nx same -- --net static`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if boots < 2 {
 				return errors.New("--boots must be at least 2: one console is the same as itself")

@@ -45,9 +45,9 @@ there until --remove, a reboot or the namespace's end. It needs root or
 CAP_NET_ADMIN, and refuses a name that is taken.
 
 Exit status:
-  that of COMMAND, where it ran
-  0  with --persist and --remove: done
-  2  it could not be run: no TAP, wrong usage`,
+  that of COMMAND  it ran; 128 and the signal's number when a signal ended it
+  0  with --persist or --remove: done
+  2  COMMAND was not run: wrong usage, no TAP can be had, there is no such program`,
 		Example: `  nx tap --echo -- qemu-system-riscv64 -M virt … -netdev tap,id=n0,script=no,ifname=tap0
   TAP_IF=tap7 nx tap --persist --owner "$USER"
   TAP_IF=tap7 nx tap --remove`,
@@ -67,7 +67,7 @@ Exit status:
 func (f *tapFlags) run(ctx context.Context, s streams, args []string) error {
 	switch {
 	case tap.CheckName(tap.Name()) != nil:
-		return tap.CheckName(tap.Name())
+		return fmt.Errorf("%w; $TAP_IF names it", tap.CheckName(tap.Name()))
 	case f.persist && f.remove:
 		return fmt.Errorf("%w: --persist and --remove exclude each other", errTap)
 	case (f.persist || f.remove) && (f.echo || len(args) > 0):

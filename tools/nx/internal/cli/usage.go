@@ -34,6 +34,13 @@ func between(low, high int) cobra.PositionalArgs {
 	}
 }
 
+// completionExits is of nx completion and the commands below it.
+const completionExits = `
+
+Exit status:
+  0  done
+  2  wrong usage, or the script cannot be written`
+
 // explainCommands has the commands of root say what is wrong with the words they were given, and what is right.
 func explainCommands(root *cobra.Command) {
 	root.SetFlagErrorFunc(nxnet.FlagError)
@@ -45,8 +52,11 @@ func explainCommands(root *cobra.Command) {
 		switch sub.Name() {
 		case "completion":
 			sub.Args, sub.RunE = cobra.ArbitraryArgs, noCommand
+			sub.Long += completionExits
+			sub.Example = "  source <(nx completion bash)\n  nx completion fish > ~/.config/fish/completions/nx.fish"
 			for _, shell := range sub.Commands() {
 				shell.Args = exactly(0)
+				shell.Long = strings.TrimSpace(shell.Long) + completionExits
 			}
 		case "help":
 			sub.Args = isCommand
@@ -99,7 +109,8 @@ func checkBootFlags(cmd *cobra.Command, args []string) error {
 	f, probe := new(bootFlags), &cobra.Command{Use: "boot"}
 	f.register(probe)
 	if err := probe.ParseFlags(args); err != nil {
-		return fmt.Errorf("%s: after --: %w", cmd.Name(), nxnet.FlagError(newBoot(streams{}), err))
+		real, _, _ := cmd.Root().Find([]string{probe.Name()}) // it is there
+		return fmt.Errorf("%s: after --: %w", cmd.Name(), nxnet.FlagError(real, err))
 	}
 	if rest := probe.Flags().Args(); len(rest) > 0 {
 		return fmt.Errorf("%s: after --: %q is one word too many: nx boot takes flags alone", cmd.Name(), rest[0])

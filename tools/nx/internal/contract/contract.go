@@ -117,7 +117,7 @@ const maxSize = 1 << 20
 func Load(path string) (*Contract, error) {
 	data, err := named.Read(path, maxSize)
 	if err != nil {
-		return nil, fmt.Errorf("contract: %w", err)
+		return nil, fmt.Errorf("contract: %w; Nexus's is tests/contract/markers.json in the repository", err)
 	}
 	c, err := Parse(data)
 	if err != nil {

@@ -53,12 +53,15 @@ type QEMU struct {
 	Full    string // its version with all that it says of itself, e.g. of the package
 }
 
+// another is what to do about a QEMU that cannot be used.
+const another = "name another with --qemu or $NEXUS_QEMU, or install one: scripts/setup.sh"
+
 // Find looks program up in PATH (or takes a path) and checks that it is a QEMU
 // not older than Oldest.
 func Find(ctx context.Context, program string) (QEMU, error) {
 	path, err := exec.LookPath(program)
 	if err != nil && strings.Contains(program, "/") {
-		return QEMU{}, fmt.Errorf("QEMU cannot be executed: %w: name another with --qemu or $NEXUS_QEMU, or install one: scripts/setup.sh", err)
+		return QEMU{}, fmt.Errorf("QEMU cannot be executed: %w: %s", err, another)
 	}
 	if err != nil {
 		return QEMU{}, fmt.Errorf("%s is %w: install QEMU %v or newer with `apt-get install qemu-system-misc opensbi` (scripts/setup.sh does)",
@@ -68,14 +71,14 @@ func Find(ctx context.Context, program string) (QEMU, error) {
 	defer cancel()
 	out, err := ask(ctx, exec.CommandContext(ctx, path, "--version"))
 	if err != nil {
-		return QEMU{}, fmt.Errorf("%s --version failed: %w", path, err)
+		return QEMU{}, fmt.Errorf("%s --version failed: %w: %s", path, err, another)
 	}
 	v, err := parseVersion(out)
 	if err != nil {
-		return QEMU{}, fmt.Errorf("%s --version: %w", path, err)
+		return QEMU{}, fmt.Errorf("%s --version: %w: %s", path, err, another)
 	}
 	if v.Before(Oldest) {
-		return QEMU{}, fmt.Errorf("%s is QEMU %v: %w, %v or newer is needed", path, v, ErrTooOld, Oldest)
+		return QEMU{}, fmt.Errorf("%s is QEMU %v: %w, %v or newer is needed: %s", path, v, ErrTooOld, Oldest, another)
 	}
 	first, _, _ := strings.Cut(out, "\n")
 	return QEMU{path, v, strings.TrimSpace(first)}, nil
