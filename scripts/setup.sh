@@ -27,6 +27,7 @@ needs=(
 	/usr/include/stdlib.h:libc6-dev
 	git:git
 	make:make
+	groff:groff-base
 	/usr/bin/chromium:chromium
 )
 

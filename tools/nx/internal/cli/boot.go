@@ -99,6 +99,10 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.here, "here", false, "with --nic tap or user: use this network namespace, e.g. in nx tap")
 	fs.StringVar(&f.why, "nic-why", "", "")
 	fs.IntVar(&f.waiter, "waiter", 0, "")
+	completeFlag(cmd, "nic", boot.NICAuto, boot.NICTap, boot.NICWire, boot.NICUser, boot.NICNone)
+	completeFlag(cmd, "net", boot.NetStub, boot.NetStatic, boot.NetDHCP)
+	completeFlag(cmd, "profile", machine.Deterministic, machine.Default)
+	completeFlag(cmd, "color", colorAuto, colorAlways, colorNever)
 	_ = fs.MarkHidden("nic-why") // the flags exist
 	_ = fs.MarkHidden("waiter")
 }

@@ -58,6 +58,7 @@ Exit status:
 	cmd.Flags().BoolVar(&raw, "raw", false, "only what the guest printed, without times and marks")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON document a line: at_ns, text and mark")
 	cmd.Flags().StringVar(&color, "color", colorAuto, "colour the lines: auto, always or never")
+	completeFlag(cmd, "color", colorAuto, colorAlways, colorNever)
 	return cmd
 }
 

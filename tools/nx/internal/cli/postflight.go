@@ -59,6 +59,7 @@ Exit status:
 	fs := cmd.Flags()
 	fs.BoolVar(&p.json, "json", false, "print the table as JSON")
 	fs.StringSliceVar(&p.only, "only", nil, "rows to run")
+	completeFlag(cmd, "only", rowNames()...)
 	fs.StringVar(&p.contract, "contract", "tests/contract/markers.json", "marker contract")
 	return cmd
 }

@@ -77,6 +77,7 @@ Exit status:
 	}
 	cmd.Flags().IntVar(&boots, "boots", 100, "how many boots on each back end")
 	cmd.Flags().StringVar(&nic, "nic", both, "tap, wire, user, or both of tap and wire")
+	completeFlag(cmd, "nic", both, boot.NICTap, boot.NICWire, boot.NICUser)
 	cmd.Flags().StringVar(&keep, "keep", "build", "folder for the reports of boots that are not proven, made if need be")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd

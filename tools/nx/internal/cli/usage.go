@@ -34,13 +34,6 @@ func between(low, high int) cobra.PositionalArgs {
 	}
 }
 
-// completionExits is of nx completion and the commands below it.
-const completionExits = `
-
-Exit status:
-  0  done
-  2  wrong usage, or the script cannot be written`
-
 // explainCommands has the commands of root say what is wrong with the words they were given, and what is right.
 func explainCommands(root *cobra.Command) {
 	root.SetFlagErrorFunc(nxnet.FlagError)
@@ -51,13 +44,7 @@ func explainCommands(root *cobra.Command) {
 	for _, sub := range root.Commands() {
 		switch sub.Name() {
 		case "completion":
-			sub.Args, sub.RunE = cobra.ArbitraryArgs, noCommand
-			sub.Long += completionExits
-			sub.Example = "  source <(nx completion bash)\n  nx completion fish > ~/.config/fish/completions/nx.fish"
-			for _, shell := range sub.Commands() {
-				shell.Args = exactly(0)
-				shell.Long = strings.TrimSpace(shell.Long) + completionExits
-			}
+			explainCompletion(sub)
 		case "help":
 			sub.Args = isCommand
 		}
