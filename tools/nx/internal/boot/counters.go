@@ -25,14 +25,16 @@ type Counter struct {
 // counting are the services that count.
 var counting = []string{"virtionetd", "netstackd", "controld"}
 
-// countBound bounds the questions to one service.
+// countBound bounds the questions to all of them.
 const countBound = 3 * time.Second
 
 // askCounters asks every service for its counters. One that does not tell is a
 // warning.
-func (r *run) askCounters() {
+func (r *run) askCounters(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, countBound)
+	defer cancel()
 	for _, service := range counting {
-		list, err := counters(r.opts.Guest.Path(rundir.SocketFile), service)
+		list, err := counters(ctx, r.opts.Guest.Path(rundir.SocketFile), service)
 		if err != nil {
 			r.warn(fmt.Errorf("%s's counters are not in the report: %w", service, err))
 			continue
@@ -41,16 +43,15 @@ func (r *run) askCounters() {
 	}
 }
 
-func counters(socket, service string) (list []Counter, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), countBound)
-	defer cancel()
+func counters(ctx context.Context, socket, service string) (list []Counter, err error) {
 	conn, err := control.Dial(ctx, socket).Open(service)
 	if err != nil {
 		return nil, err
 	}
 	client := netapi.NewClient(conn)
 	defer client.Close()
-	client.Timeout = countBound
+	deadline, _ := ctx.Deadline()
+	client.Timeout = time.Until(deadline)
 	told, err := client.Stats()
 	for _, c := range told {
 		list = append(list, Counter(c))

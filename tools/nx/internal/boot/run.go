@@ -186,10 +186,10 @@ func (r *run) follow(ctx context.Context, m *machine.Machine) {
 		select {
 		case l := <-r.lines:
 			r.take(l)
-			if l.Text == stayingUp {
+			if l.Text == stayingUp && !r.up { // a guest may say it again and again
 				r.up = true
 				if r.opts.Count {
-					r.askCounters()
+					r.askCounters(ctx)
 				}
 				if !r.opts.Stay {
 					end = r.askToStop(m)
@@ -232,7 +232,7 @@ func (r *run) follow(ctx context.Context, m *machine.Machine) {
 // not done so. A guest that cannot be asked is stopped at once.
 func (r *run) askToStop(m *machine.Machine) <-chan time.Time {
 	if err := r.control.stop(); err != nil {
-		m.Stop()
+		r.stop(m, "it could not be asked to: "+err.Error())
 		return nil
 	}
 	return time.After(askedBound)
