@@ -16,14 +16,19 @@ type Memory struct {
 	base  mem.Phys
 	pages int
 	open  bool
+	inode uint64 // of no other piece before or after
 }
 
-var memories [MaxMemories]Memory
+var (
+	memories [MaxMemories]Memory
+	made     uint64
+)
 
 func newMemory() (file.Object, abi.Errno) {
 	for i := range memories {
 		if m := &memories[i]; !m.open {
-			*m = Memory{open: true}
+			made++
+			*m = Memory{open: true, inode: made}
 			return m, abi.OK
 		}
 	}
@@ -73,7 +78,7 @@ func (m *Memory) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
 
 // Stat tells the size.
 func (m *Memory) Stat(st *abi.Stat) {
-	st.Dev, st.Mode, st.Nlink = 3, abi.S_IFCHR|0o600, 1
+	st.Dev, st.Ino, st.Mode, st.Nlink = 5, m.inode, abi.S_IFCHR|0o600, 1
 	st.Size = int64(m.pages) * mem.PageSize
 }
 

@@ -29,6 +29,7 @@ type node [perNode]mem.Phys
 type Memfd struct {
 	file.Defaults
 	size  int64
+	inode uint64   // of no other memfd before or after
 	root  mem.Phys // 0 until the first page
 	pages int64    // of data
 	next  *Memfd   // free list
@@ -39,6 +40,7 @@ var (
 	fresh  int // memfds[fresh:] were never used
 	freed  *Memfd
 	inUse  int
+	made   uint64
 )
 
 // Open is the number of memfds that exist.
@@ -56,7 +58,8 @@ func New() (*Memfd, abi.Errno) {
 	default:
 		return nil, abi.ENFILE
 	}
-	*f = Memfd{}
+	made++
+	*f = Memfd{inode: made}
 	inUse++
 	return f, abi.OK
 }
@@ -233,7 +236,7 @@ func (f *Memfd) Seekable() bool { return true }
 
 // Stat is file.Object's.
 func (f *Memfd) Stat(st *abi.Stat) {
-	st.Mode = abi.S_IFREG | 0o777
+	st.Dev, st.Ino, st.Mode = 4, f.inode, abi.S_IFREG|0o777
 	st.Size = f.size
 	st.Blksize = mem.PageSize
 	st.Blocks = f.pages * (mem.PageSize / 512)

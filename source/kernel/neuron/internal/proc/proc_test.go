@@ -225,8 +225,8 @@ func TestLater(t *testing.T) {
 
 func TestFutex(t *testing.T) {
 	p, a, h := boot(t)
-	key, _ := p.Space.Physical(heapBase)
-	other, _ := p.Space.Physical(heapBase + 4)
+	key, _ := p.Space.Key(heapBase, true)
+	other, _ := p.Space.Key(heapBase+4, true)
 	b, _ := NewThread(p, h)
 	b.Start()
 	Schedule(h)
@@ -363,7 +363,8 @@ func TestSignalBeforeTheSleepIsNotLost(t *testing.T) {
 	Schedule(h)
 	a.pending = One(10) // came while the call was running
 	a.X[arch.A7] = 98
-	a.WaitFutex(0x8000_0000, false, 0)
+	key, _ := p.Space.Key(heapBase, true)
+	a.WaitFutex(key, false, 0)
 	a.Interrupted()
 	if a.state == blocked {
 		t.Error("sleeps with a signal waiting")

@@ -4,8 +4,8 @@ import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/file"
-	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/vm"
 	"nexus/source/kernel/neuron/internal/wait"
 )
 
@@ -129,7 +129,7 @@ func (t *Thread) end() {
 		t.forked.forker = nil
 	}
 	if t.clearID != 0 && t.Process.Space != nil && user.StoreUint32(t.Memory(), t.clearID, 0) {
-		if key, ok := t.Process.Space.Physical(t.clearID); ok {
+		if key, err := t.Process.Space.Key(t.clearID, false); err == abi.OK {
 			Wake(key, 1)
 		}
 	}
@@ -270,7 +270,7 @@ func (t *Thread) timeout() {
 
 // futexWait is a place in the list of those who wait for a word of memory.
 type futexWait struct {
-	key        mem.Phys
+	key        vm.Key
 	next, prev *futexWait
 	thread     *Thread
 }
@@ -280,8 +280,8 @@ const futexBuckets = 256
 // futexes are ring lists; their heads are made on first use.
 var futexes [futexBuckets]futexWait
 
-func bucket(key mem.Phys) *futexWait {
-	b := &futexes[uint64(key)>>2%futexBuckets]
+func bucket(key vm.Key) *futexWait {
+	b := &futexes[key.Hash(futexBuckets)]
 	if b.next == nil {
 		b.next, b.prev = b, b
 	}
@@ -297,7 +297,7 @@ func (f *futexWait) remove() {
 }
 
 // WaitFutex puts t to sleep until Wake of key, at most until tick deadline if timed.
-func (t *Thread) WaitFutex(key mem.Phys, timed bool, deadline uint64) abi.Errno {
+func (t *Thread) WaitFutex(key vm.Key, timed bool, deadline uint64) abi.Errno {
 	b := bucket(key)
 	f := &t.futex
 	*f = futexWait{key: key, next: b, prev: b.prev, thread: t}
@@ -311,7 +311,7 @@ func (t *Thread) WaitFutex(key mem.Phys, timed bool, deadline uint64) abi.Errno 
 }
 
 // Wake wakes up to n threads that wait for key, oldest first, and returns how many.
-func Wake(key mem.Phys, n int) int {
+func Wake(key vm.Key, n int) int {
 	b := bucket(key)
 	woken := 0
 	for f := b.next; f != b && woken < n; {

@@ -143,7 +143,9 @@ func (v *Vdso) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
 }
 
 // Stat calls it a file.
-func (v *Vdso) Stat(st *abi.Stat) { st.Mode, st.Size = abi.S_IFREG|0o555, mem.PageSize }
+func (v *Vdso) Stat(st *abi.Stat) {
+	st.Dev, st.Ino, st.Mode, st.Size = 6, 1, abi.S_IFREG|0o555, mem.PageSize
+}
 
 // VDSO is the one there is, VDSOFile an open file over it; both set at boot.
 var (

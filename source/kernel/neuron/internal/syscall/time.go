@@ -3,7 +3,6 @@ package syscall
 import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
-	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/user"
 )
@@ -134,17 +133,16 @@ func sysFutex(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	case futexWait, futexWaitBitset:
 		return futexSleep(t, a, op)
 	case futexWake, futexWakeBitset:
-		key, ok := t.Process.Space.Physical(a[0])
-		if !ok {
-			return 0, abi.EFAULT
+		key, err := t.Process.Space.Key(a[0], op&futexPrivate != 0)
+		if err != abi.OK {
+			return 0, err
 		}
 		return int64(proc.Wake(key, max(a.Int(2), 1))), abi.OK
 	}
 	return 0, abi.ENOSYS
 }
 
-// futexSleep waits while the word at a[0] is a[2]. The key is the word's physical address, so that processes that share memory
-// can wake each other.
+// futexSleep waits while the word at a[0] is a[2].
 func futexSleep(t *proc.Thread, a *Args, op int) (int64, abi.Errno) {
 	var deadline uint64
 	timed := a[3] != 0
@@ -162,17 +160,15 @@ func futexSleep(t *proc.Thread, a *Args, op int) (int64, abi.Errno) {
 		}
 		deadline = arch.ReadTime() + proc.Ticks(ns)
 	}
-	key, ok := t.Process.Space.Physical(a[0])
-	if !ok {
-		return 0, abi.EFAULT
+	key, err := t.Process.Space.Key(a[0], op&futexPrivate != 0)
+	if err != abi.OK {
+		return 0, err
 	}
-	if word(key) != uint32(a[2]) {
+	switch word, ok := user.LoadUint32(t.Memory(), a[0]); {
+	case !ok:
+		return 0, abi.EFAULT
+	case word != uint32(a[2]):
 		return 0, abi.EAGAIN
 	}
 	return 0, t.WaitFutex(key, timed, deadline)
-}
-
-// word is the 32-bit number at p, which is aligned.
-func word(p mem.Phys) uint32 {
-	return user.Uint32(mem.Bytes(p &^ (mem.PageSize - 1))[p%mem.PageSize:])
 }

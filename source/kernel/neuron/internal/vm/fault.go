@@ -164,16 +164,6 @@ func (s *Space) page(va uint64, need Prot) (mem.Phys, bool) {
 	return p, mem.Contains(p)
 }
 
-// Physical is the physical address behind va, made present; ok is false if the program cannot read it. A page that
-// the program may write to is its own afterwards, so that the address stays.
-func (s *Space) Physical(va uint64) (mem.Phys, bool) {
-	p, ok := s.page(va, Write)
-	if !ok {
-		p, ok = s.page(va, Read)
-	}
-	return p + mem.Phys(va%mem.PageSize), ok
-}
-
 // Load is user.Memory's.
 func (s *Space) Load(b []byte, va uint64) int {
 	n := 0
