@@ -16,6 +16,7 @@ import (
 func trap(c *arch.Context, cause, value uint64) *arch.Context {
 	proc.BigLock.Acquire()
 	t := proc.Current(c)
+	proc.Enter(c.Hart, cause, t.X[arch.A7])
 	switch cause {
 	case arch.CauseUserCall:
 		syscall.Handle(t)
@@ -37,6 +38,7 @@ func trap(c *arch.Context, cause, value uint64) *arch.Context {
 		t.Fault(proc.SIGILL, proc.IllIllOpc, t.X[arch.PC])
 	}
 	next := proc.Schedule(c.Hart)
+	proc.Leave(c.Hart)
 	proc.BigLock.Release()
 	return next
 }

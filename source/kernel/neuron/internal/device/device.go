@@ -83,7 +83,7 @@ func (*Directory) Stat(st *abi.Stat) {
 	st.Dev, st.Ino, st.Mode, st.Nlink = 3, 1, abi.S_IFDIR|0o700, 1
 }
 
-// Open opens a name of the directory: "fdt", "dma", "processes", NODE/window, NODE/irq.
+// Open opens a name of the directory: "fdt", "dma", "processes", "accounts", NODE/window, NODE/irq.
 // (Socket namespaces are package inet's; the system-call layer asks there first.)
 func Open(name []byte) (file.Object, abi.Errno) {
 	switch string(name) {
@@ -93,6 +93,8 @@ func Open(name []byte) (file.Object, abi.Errno) {
 		return newMemory()
 	case "processes":
 		return &theProcesses, abi.OK
+	case "accounts":
+		return &theAccounts, abi.OK
 	}
 	for i := range name {
 		if name[i] != '/' {

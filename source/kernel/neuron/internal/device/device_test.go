@@ -99,6 +99,7 @@ func TestNames(t *testing.T) {
 	for name, want := range map[string]abi.Errno{
 		"fdt":                                abi.OK,
 		"processes":                          abi.OK,
+		"accounts":                           abi.OK,
 		"virtio_mmio@10002000/window":        abi.OK,
 		"virtio_mmio@10002000":               abi.ENOENT,
 		"virtio_mmio@10002000/":              abi.ENOENT,

@@ -33,16 +33,19 @@ func readAt(data []byte, b *user.Buffer, pos int64) (int, abi.Errno) {
 	return n, abi.OK
 }
 
-// processesFile lists the processes, a line each.
-type processesFile struct{ file.Defaults }
+// text is what a file says that is made as it is read.
+type text struct {
+	b [128 * proc.MaxProcesses]byte
+	n int
+}
 
-var (
-	theProcesses processesFile
-	text         struct {
-		b [128 * proc.MaxProcesses]byte
-		n int
-	}
-)
+// processesFile lists the processes, a line each.
+type processesFile struct {
+	file.Defaults
+	text text
+}
+
+var theProcesses processesFile
 
 func (*processesFile) Seekable() bool { return true }
 
@@ -51,44 +54,45 @@ func (*processesFile) Stat(st *abi.Stat) {
 }
 
 // Read makes the text anew for a read from its beginning.
-func (*processesFile) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
+func (f *processesFile) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
+	t := &f.text
 	if pos == 0 {
-		text.n = 0
+		t.n = 0
 		for i := range proc.MaxProcesses {
 			if p := proc.At(i); p != nil && p.Space != nil {
-				line(p)
+				t.line(p)
 			}
 		}
 	}
-	return readAt(text.b[:text.n], b, pos)
+	return readAt(t.b[:t.n], b, pos)
 }
 
-func line(p *proc.Process) {
+func (t *text) line(p *proc.Process) {
 	const kib = mem.PageSize / 1024
 	resident, shared, tables := p.Space.Usage()
-	number(uint64(p.ID))
-	word(" ")
+	t.number(uint64(p.ID))
+	t.word(" ")
 	parent := 0
 	if p.Parent != nil {
 		parent = p.Parent.ID
 	}
-	number(uint64(parent))
-	word(" ")
-	text.n += copy(text.b[text.n:], p.Name())
-	word(" rss=")
-	number(uint64(resident) * kib)
-	word(" shared=")
-	number(uint64(shared) * kib)
-	word(" tables=")
-	number(uint64(tables) * kib)
-	word(" cpu=")
-	number(proc.Nanoseconds(p.CPU()) / 1000)
-	word("\n")
+	t.number(uint64(parent))
+	t.word(" ")
+	t.n += copy(t.b[t.n:], p.Name())
+	t.word(" rss=")
+	t.number(uint64(resident) * kib)
+	t.word(" shared=")
+	t.number(uint64(shared) * kib)
+	t.word(" tables=")
+	t.number(uint64(tables) * kib)
+	t.word(" cpu=")
+	t.number(proc.Nanoseconds(p.CPU()) / 1000)
+	t.word("\n")
 }
 
-func word(s string) { text.n += copy(text.b[text.n:], s) }
+func (t *text) word(s string) { t.n += copy(t.b[t.n:], s) }
 
-func number(v uint64) {
+func (t *text) number(v uint64) {
 	var d decimal.Digits
-	text.n += copy(text.b[text.n:], decimal.Format(&d, v))
+	t.n += copy(t.b[t.n:], decimal.Format(&d, v))
 }

@@ -17,6 +17,8 @@ type Hart struct {
 	started  uint64 // tick at which current was charged last
 	sliceEnd uint64
 	yield    bool
+	entered  uint64 // tick at which the trap began, 0 outside one
+	stay     Stay
 }
 
 var runQueue struct{ first, last *Thread }
@@ -116,6 +118,7 @@ func (h *Hart) pick(now uint64) *Thread {
 
 // idle sleeps until something is due and returns the time. The address space stays: most often its thread is next.
 func (h *Hart) idle() (now uint64) {
+	h.leave()
 	h.alarm(false)
 	for {
 		pending := arch.Pending()
@@ -124,6 +127,7 @@ func (h *Hart) idle() (now uint64) {
 		}
 		now = arch.ReadTime()
 		if pending != 0 || due() <= now || runQueue.first != nil {
+			h.resume()
 			return now
 		}
 		BigLock.Release()
