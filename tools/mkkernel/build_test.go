@@ -33,7 +33,7 @@ func kernel(t *testing.T, extra string) options {
 	}
 	return options{
 		image: filepath.Join(directory, "k.bin"), elf: filepath.Join(directory, "k.elf"),
-		directory: directory, packagePath: ".", fatal: []string{"other.name", "main.kfatal"},
+		directory: directory, packagePath: ".", tags: "neuron", fatal: []string{"other.name", "main.kfatal"},
 	}
 }
 
@@ -200,7 +200,7 @@ func TestFatalMissing(t *testing.T) {
 
 func TestNotAKernel(t *testing.T) {
 	for path, want := range map[string]string{"math/bits": "not a main package", "./nowhere": "nowhere", "nexus/tools/mkkernel": "imports"} {
-		o := options{packagePath: path, elf: filepath.Join(t.TempDir(), "x.elf")}
+		o := options{packagePath: path, tags: "neuron", elf: filepath.Join(t.TempDir(), "x.elf")}
 		if _, err := build(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}

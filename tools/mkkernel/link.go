@@ -41,8 +41,8 @@ type listing struct {
 }
 
 // listPackages returns the import paths of all packages the kernel is made of, its main package last.
-func listPackages(directory, path string) (packages []string, err error) {
-	command := goCommand(directory, "list", "-deps", "-tags", "neuron", "-json=ImportPath,Name,Standard,Imports", path)
+func listPackages(o options) (packages []string, err error) {
+	command := goCommand(o.directory, "list", "-deps", "-tags", o.tags, "-json=ImportPath,Name,Standard,Imports", o.packagePath)
 	out, err := command.Output()
 	if err != nil {
 		return nil, commandError("go list", err, out)
@@ -61,7 +61,7 @@ func listPackages(directory, path string) (packages []string, err error) {
 		}
 	}
 	if len(own) == 0 || own[len(own)-1].Name != "main" {
-		return nil, fmt.Errorf("%s is not a main package", path)
+		return nil, fmt.Errorf("%s is not a main package", o.packagePath)
 	}
 	return packages, checkImports(own, packages)
 }
@@ -81,20 +81,20 @@ func checkImports(own []listing, packages []string) error {
 }
 
 // link builds the ELF file.
-func link(directory, path string, packages []string, output string) error {
-	output, err := filepath.Abs(output)
+func link(o options, packages []string) error {
+	output, err := filepath.Abs(o.elf)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", "neuron", "-o", output}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", o.tags, "-o", output}
 	for _, p := range packages {
 		args = append(args, "-gcflags="+p+"="+compilerFlags)
 	}
-	args = append(args, fmt.Sprintf("-ldflags=-T %s -R %s -E %s", linkText, linkRound, entryName), path)
-	out, err := goCommand(directory, args...).CombinedOutput()
+	args = append(args, fmt.Sprintf("-ldflags=-T %s -R %s -E %s", linkText, linkRound, entryName), o.packagePath)
+	out, err := goCommand(o.directory, args...).CombinedOutput()
 	if err != nil {
 		return commandError("go build", err, out)
 	}

@@ -1,6 +1,6 @@
 // Mkkernel builds the neuron kernel image and proves what a Go kernel without a runtime has to keep to.
 //
-//	mkkernel [-o build/neuron.bin] [-elf build/neuron.elf] [PACKAGE]
+//	mkkernel [-o build/neuron.bin] [-elf build/neuron.elf] [-tags TAG,…] [PACKAGE]
 //	mkkernel symbolize [-elf build/neuron.elf] < console
 //
 // It links PACKAGE (default ./source/kernel/neuron) with the stock toolchain at a high address, refuses it if any of its
@@ -41,6 +41,7 @@ type options struct {
 	image, elf  string
 	directory   string // where the go tool runs, "" for here
 	packagePath string
+	tags        string   // build tags, with commas
 	fatal       []string // candidates for the symbol that patched entries jump to
 	float       []string // functions that may use floating-point registers
 }
@@ -53,11 +54,13 @@ func runBuild(args []string, stdout io.Writer) error {
 	flags.StringVar(&o.elf, "elf", defaultELF, "ELF file to write")
 	fatal := flags.String("fatal", "main.kfatal,nexus/source/kernel/neuron/internal/arch.Fatal",
 		"assembly function that patched runtime entries jump to: the first of these that exists")
+	tags := flags.String("tags", "", "build tags besides neuron, with commas")
 	float := flags.String("float", "nexus/source/kernel/neuron/internal/arch.SaveFloat,nexus/source/kernel/neuron/internal/arch.LoadFloat",
 		"functions that may use floating-point registers")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	o.tags = strings.Trim("neuron,"+*tags, ",")
 	o.fatal = strings.Split(*fatal, ",")
 	o.float = strings.Split(*float, ",")
 	switch flags.NArg() {
@@ -78,11 +81,11 @@ func runBuild(args []string, stdout io.Writer) error {
 
 // build is the whole pipeline.
 func build(o options) (summary string, err error) {
-	packages, err := listPackages(o.directory, o.packagePath)
+	packages, err := listPackages(o)
 	if err != nil {
 		return "", err
 	}
-	if err := link(o.directory, o.packagePath, packages, o.elf); err != nil {
+	if err := link(o, packages); err != nil {
 		return "", err
 	}
 	program, err := load(o.elf)

@@ -100,6 +100,7 @@ func boot(hartID, treeAt, root uint64) {
 	console.Number(uint64(board.Archive.End-board.Archive.Start) >> 10)
 	console.Text(" KiB\n")
 	openArchive()
+	provoke()
 	startInit()
 	arch.EnableInterrupts()
 	proc.BigLock.Acquire()

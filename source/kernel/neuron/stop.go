@@ -28,8 +28,11 @@ func powerOff(well bool) {
 	case well:
 		reason = reasonNone
 	case board.Test != 0:
-		// OpenSBI 1.1 gives QEMU status 0 whatever the reason; the test device that it would use can say more.
+		// OpenSBI writes a failure without a code, which is QEMU's status 0; the test device that it would use can say more. QEMU only
+		// notes the request and goes on, and a later one replaces the status: the firmware is asked when nothing has come of it.
 		arch.Store32(kernelAddress(board.Test), testFail)
+		for start := arch.ReadTime(); arch.ReadTime()-start < board.Second(); {
+		}
 	}
 	arch.SBI(sbiReset, 0, resetShutdown, reason)
 	for {
@@ -80,19 +83,32 @@ func processEnds(p *proc.Process, why string, address, pc uint64) {
 	console.Text("\n")
 }
 
-// fatal is a fault of the kernel itself: it tells what is known and ends the machine. `mkkernel symbolize` names the
-// addresses.
-func fatal(kind string, a, b, c, sp uint64) {
-	console.Text("neuron: fatal: ")
-	console.Text(kind)
-	console.Text(" ")
-	console.Hex(a)
-	console.Text(" ")
-	console.Hex(b)
-	console.Text(" ")
-	console.Hex(c)
-	console.Text(" sp ")
-	console.Hex(sp)
-	console.Text("\n")
+// fatals counts calls of fatal.
+var fatals int
+
+// fatal is a fault of the kernel itself: it tells what is known and ends the machine. A fault on the way there is not told of, and
+// one of ending it leaves the machine standing. `mkkernel symbolize` names the addresses.
+func fatal(kind string, a, b, c, sp uint64, why string) {
+	fatals++
+	for fatals > 2 {
+		arch.WaitForInterrupt()
+	}
+	if fatals == 1 {
+		console.Text("neuron: fatal: ")
+		console.Text(kind)
+		console.Text(" ")
+		console.Hex(a)
+		console.Text(" ")
+		console.Hex(b)
+		console.Text(" ")
+		console.Hex(c)
+		console.Text(" sp ")
+		console.Hex(sp)
+		if why != "" {
+			console.Text(": ")
+			console.Text(why)
+		}
+		console.Text("\n")
+	}
 	powerOff(false)
 }

@@ -85,16 +85,20 @@ TEXT ·SetTrapVector(SB), NOSPLIT, $0-8
 	CSRRS	X5, SSTATUS, X0
 	RET
 
-// Fatal is where the image's patched runtime entries end up: x31 is the code of the patch, x1 or x5 the return address.
+// Fatal is where the image's patched runtime entries end up: x31 is the code of the patch, x1 or x5 the return address,
+// x10 and x11 what gopanic was given.
 TEXT ·Fatal(SB), NOSPLIT|NOFRAME, $0
 	MOV	X2, X6
+	MOV	X31, X7			// which the assembler may use from here on
 	MOV	$·fatalStack(SB), X2
-	ADD	$4048, X2
+	ADD	$4032, X2
 	MOV	$·fatalG(SB), g
-	MOV	X31, 8(X2)
+	MOV	X7, 8(X2)
 	MOV	X1, 16(X2)
 	MOV	X5, 24(X2)
 	MOV	X6, 32(X2)
+	MOV	X10, 40(X2)
+	MOV	X11, 48(X2)
 	CALL	·runtimeFault(SB)
 halt:
 	JMP	halt

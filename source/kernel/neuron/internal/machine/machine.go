@@ -23,12 +23,23 @@ type Machine struct {
 // Own are the register windows that the kernel keeps for itself.
 func (m *Machine) Own() []mem.Range { return m.own[:m.ownCount] }
 
+// Second is the length of a second in ticks, also before Timebase is known.
+func (m *Machine) Second() uint64 {
+	if m.Timebase == 0 {
+		return 10_000_000
+	}
+	return m.Timebase
+}
+
 // maxMemory bounds the memory that is used: the physical map reaches to 256 GiB, the bookkeeping is proportional.
 const maxMemory = 64 << 30
 
-// Read takes everything from the tree and says what is missing, or nothing. The serial port comes first, so that there
-// is a place to say it. Devices on the way to an error keep zero addresses.
+// Read takes everything from the tree and says what is missing, or nothing. The test device and the serial port come first, so that
+// there is a way to end with a status and a place to say why. Devices on the way to an error keep zero addresses.
 func (m *Machine) Read(t *fdt.Tree, hartID uint64) string {
+	if test, ok := find(t, "sifive,test0"); ok {
+		m.Test = m.claim(test)
+	}
 	uart, ok := find(t, "ns16550a")
 	if ok {
 		m.UART = m.claim(uart)
@@ -52,13 +63,10 @@ func (m *Machine) Read(t *fdt.Tree, hartID uint64) string {
 	if rtc, ok := find(t, "google,goldfish-rtc"); ok {
 		m.RTC = m.claim(rtc)
 	}
-	if test, ok := find(t, "sifive,test0"); ok {
-		m.Test = m.claim(test)
-	}
 	if clint, ok := find(t, "riscv,clint0"); ok {
 		m.claim(clint)
 	}
-	m.Deterministic = hasWord(t.BootArgs(), "nexus.profile=deterministic")
+	m.Deterministic = HasWord(t.BootArgs(), "nexus.profile=deterministic")
 	return m.readPLIC(t, hartID)
 }
 
@@ -132,8 +140,8 @@ func sstc(isa []byte) bool {
 	return false
 }
 
-// hasWord looks for a word of a command line.
-func hasWord(line []byte, word string) bool {
+// HasWord looks for a word of a command line.
+func HasWord(line []byte, word string) bool {
 	for i := 0; i < len(line); {
 		j := i
 		for j < len(line) && line[j] != ' ' {

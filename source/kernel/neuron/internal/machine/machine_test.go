@@ -87,8 +87,12 @@ func TestSaysWhatIsMissing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, why := read(t, compile(t, tt.old, tt.new), tt.hart); !strings.Contains(why, tt.want) {
+			m, why := read(t, compile(t, tt.old, tt.new), tt.hart)
+			if !strings.Contains(why, tt.want) {
 				t.Errorf("says %q, want %q", why, tt.want)
+			}
+			if m.Test != 0x100000 {
+				t.Errorf("test device at %#x: the machine cannot end with a status", m.Test)
 			}
 		})
 	}
@@ -98,7 +102,7 @@ func TestWordsOfTheCommandLine(t *testing.T) {
 	for line, want := range map[string]bool{
 		"": false, "x": true, "a x b": true, "a xx": false, "x=1": false, " x": true, "a  x": true,
 	} {
-		if got := hasWord([]byte(line), "x"); got != want {
+		if got := HasWord([]byte(line), "x"); got != want {
 			t.Errorf("%q: %v, want %v", line, got, want)
 		}
 	}

@@ -1,0 +1,5 @@
+//go:build neuron && !provoke
+
+package main
+
+func provoke() {}
