@@ -71,4 +71,7 @@ const (
 	// Blocked is no error number and never reaches a program: the calling thread sleeps, and the call is made again
 	// from its beginning when the thread wakes.
 	Blocked Errno = 512
+	// Again is none either: the call has done a bounded part of its work and wants to go on. The thread stays runnable, and the
+	// call is made again with its progress kept; interrupts, timers and other threads have their turn in between.
+	Again Errno = 513
 )

@@ -365,7 +365,7 @@ func TestSignalBeforeTheSleepIsNotLost(t *testing.T) {
 	a.X[arch.A7] = 98
 	key, _ := p.Space.Key(heapBase, true)
 	a.WaitFutex(key, false, 0)
-	a.Interrupted()
+	a.Stays(abi.Blocked)
 	if a.state == blocked {
 		t.Error("sleeps with a signal waiting")
 	}
@@ -431,5 +431,40 @@ func TestTablesAreBounded(t *testing.T) {
 	}
 	if n != MaxThreads {
 		t.Errorf("%d threads, want %d", n, MaxThreads)
+	}
+}
+
+// TestUnfinishedCall: a call that goes on in pieces shares the processor, keeps its progress, and holds signals back until it is done.
+func TestUnfinishedCall(t *testing.T) {
+	p, a, h := boot(t)
+	*p.Action(10) = Action{Handler: 0x4000}
+	b, _ := NewThread(p, h)
+	b.Start()
+	Schedule(h)
+	a.Done = 3
+	a.Stays(abi.Again)
+	a.Signal(10)
+	if got := threadOf(Schedule(h)); got != a || a.X[arch.PC] != 0x1000 || !a.Repeated || a.Done != 3 {
+		t.Fatalf("pc %#x, done %d: want the call again, with its progress", a.X[arch.PC], a.Done)
+	}
+	arch.Host.Time += slice
+	a.Stays(abi.Again)
+	if got := threadOf(Schedule(h)); got != b {
+		t.Error("the other thread had no turn at the end of the slice")
+	}
+	arch.Host.Time += slice
+	Schedule(h)
+	a.Return(7, abi.OK)
+	if threadOf(Schedule(h)) != a || a.X[arch.PC] != 0x4000 || a.Repeated || a.Done != 0 {
+		t.Errorf("pc %#x, done %d: want the handler and nothing of the call", a.X[arch.PC], a.Done)
+	}
+	a.SignalReturn()
+	if result(a) != 7 {
+		t.Errorf("result %d, want 7", result(a))
+	}
+	a.Stays(abi.Again)
+	p.Kill(h, SIGKILL)
+	if a.state != dead {
+		t.Error("a kill waits for the call")
 	}
 }

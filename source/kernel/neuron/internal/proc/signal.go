@@ -128,11 +128,12 @@ func (t *Thread) interrupt() {
 	}
 	// The others are made again after the handler: the program counter is still on the ECALL.
 	t.forget()
+	t.drop()
 	t.ready()
 }
 
-// Interrupted ends the sleep that t's call has just begun if a signal is already waiting for it.
-func (t *Thread) Interrupted() {
+// interruptIfPending ends the sleep that t's call has just begun if a signal is already waiting for it.
+func (t *Thread) interruptIfPending() {
 	if (t.pending|t.Process.pending)&^t.mask != 0 {
 		t.interrupt()
 	}
@@ -161,10 +162,11 @@ func (t *Thread) OnAlternate() bool {
 	return s.Size != 0 && t.X[arch.SP]-s.Base < s.Size
 }
 
-// deliver makes t take the signals that wait for it, and reports whether it can go on.
+// deliver makes t take the signals that wait for it, and reports whether it can go on. In the middle of its work (abi.Again) it takes
+// none.
 func (t *Thread) deliver() bool {
 	p := t.Process
-	for {
+	for !t.again {
 		due := (t.pending | p.pending) &^ t.mask
 		if due == 0 {
 			return true
@@ -188,6 +190,7 @@ func (t *Thread) deliver() bool {
 			return false
 		}
 	}
+	return true
 }
 
 func lowest(s SignalSet) int {
@@ -214,6 +217,7 @@ const (
 
 // Fault gives t the signal of a fault of its own; if it cannot take it, the process ends.
 func (t *Thread) Fault(n int, code int32, addr uint64) {
+	t.drop()
 	a := &t.Process.actions[n]
 	if a.Handler == sigDefault || a.Handler == sigIgnore || t.mask&One(n) != 0 || !t.frame(n, code, addr) {
 		t.Die(n, "fault at", addr)

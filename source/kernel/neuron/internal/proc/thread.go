@@ -25,8 +25,12 @@ type Thread struct {
 	Process *Process
 	// Namespace is the socket namespace it is in, or nil; inherited by what it makes (setns(2)).
 	Namespace *file.File
-	// Done is how far a call that waits in the middle (a long write) has come.
+	// Done is how far a call that is made again has come, in units of the call's own; Rest what is left of its buffer.
 	Done int
+	Rest user.Buffer
+	// Repeated says that the call in progress was made before, and comes back with its Done and Rest.
+	Repeated bool
+	again    bool // it is made again without having waited (abi.Again): signals wait until it is done
 
 	state      threadState
 	next, prev *Thread // run queue
@@ -255,7 +259,26 @@ func (t *Thread) Return(value int64, err abi.Errno) {
 	}
 	t.X[arch.A0] = uint64(value)
 	t.X[arch.PC] += 4
-	t.timed, t.Done = false, 0
+	t.drop()
+}
+
+// drop forgets the call that t was making.
+func (t *Thread) drop() {
+	t.timed, t.Done, t.Rest, t.Repeated, t.again = false, 0, user.Buffer{}, false, false
+}
+
+// Stays keeps a call that is made again: err is abi.Again if it wants to go on at once, abi.Blocked if t sleeps meanwhile, or is gone,
+// or has new registers.
+func (t *Thread) Stays(err abi.Errno) {
+	switch {
+	case err == abi.Again:
+		t.Repeated, t.again = true, true
+	case t.state == blocked:
+		t.Repeated, t.again = true, false
+		t.interruptIfPending()
+	case t.state == running:
+		t.drop()
+	}
 }
 
 // timeout is what the deadline of a sleeping thread does.

@@ -8,30 +8,55 @@ import (
 	"nexus/source/kernel/neuron/internal/user"
 )
 
-// read does a read of f at *pos and moves it.
-func read(t *proc.Thread, f *file.File, b user.Buffer, pos *int64) (int64, abi.Errno) {
+// piece is how many bytes of a seekable object a call moves before others have their turn. What a pipe or a socket takes at once is
+// bounded by what it holds.
+const piece = 64 << 10
+
+// part makes t.Rest the next part of itself to be moved to or from f, and returns how many bytes are left behind it.
+func part(t *proc.Thread, f *file.File) (behind int) {
+	if f.Object.Seekable() {
+		behind = t.Rest.Limit(piece)
+	}
+	return behind
+}
+
+// read reads from f at *pos into t.Rest and moves pos.
+func read(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	if !f.Readable() {
 		return 0, abi.EBADF
 	}
-	n, err := f.Read(&b, *pos)
-	if err == abi.EAGAIN && !f.Nonblocking() {
+	behind := part(t, f)
+	n, err := f.Read(&t.Rest, *pos)
+	*pos += int64(n)
+	t.Done += n
+	whole := t.Rest.Len() == 0
+	t.Rest.Extend(behind)
+	switch {
+	case err == abi.Again, err == abi.OK && whole && behind > 0:
+		return 0, abi.Again
+	case t.Done > 0:
+		return int64(t.Done), abi.OK
+	case err == abi.EAGAIN && !f.Nonblocking():
 		return 0, t.Block(f.Object.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
 	}
-	*pos += int64(n)
-	return int64(n), err
+	return 0, err
 }
 
-// write does a write of f at *pos and moves it. A blocking one goes on until everything is written.
-func write(t *proc.Thread, f *file.File, b user.Buffer, pos *int64) (int64, abi.Errno) {
+// write writes t.Rest to f at *pos and moves pos. A blocking one goes on until everything is written.
+func write(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	if !f.Writable() {
 		return 0, abi.EBADF
 	}
-	b.Skip(t.Done)
 	for {
-		n, err := f.Write(&b, *pos)
+		behind := part(t, f)
+		n, err := f.Write(&t.Rest, *pos)
 		*pos += int64(n)
 		t.Done += n
+		whole := t.Rest.Len() == 0
+		t.Rest.Extend(behind)
 		switch {
+		case err == abi.Again, err == abi.OK && whole && behind > 0:
+			return 0, abi.Again
 		case err == abi.EAGAIN && !f.Nonblocking():
 			return 0, t.Block(f.Object.Queue(), abi.EPOLLOUT)
 		case err == abi.EPIPE && t.Done == 0:
@@ -39,10 +64,25 @@ func write(t *proc.Thread, f *file.File, b user.Buffer, pos *int64) (int64, abi.
 			return 0, err
 		case err != abi.OK && t.Done == 0:
 			return 0, err
-		case err != abi.OK, b.Len() == 0, n == 0, f.Nonblocking():
+		case err != abi.OK, whole, n == 0, f.Nonblocking():
 			return int64(t.Done), abi.OK
 		}
 	}
+}
+
+// bytes makes n bytes at va the buffer of t's call, unless the call is made again.
+func bytes(t *proc.Thread, va, n uint64) {
+	if !t.Repeated {
+		t.Rest = user.Range(t.Memory(), va, n)
+	}
+}
+
+// vectors does the same with count entries of struct iovec at va.
+func vectors(t *proc.Thread, va, count uint64) (err abi.Errno) {
+	if !t.Repeated {
+		t.Rest, err = user.Vectors(t.Memory(), va, count)
+	}
+	return err
 }
 
 func sysRead(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -50,7 +90,8 @@ func sysRead(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	return read(t, f, user.Range(t.Memory(), a[1], a[2]), &f.Pos)
+	bytes(t, a[1], a[2])
+	return read(t, f, &f.Pos)
 }
 
 func sysWrite(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -58,7 +99,8 @@ func sysWrite(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	return write(t, f, user.Range(t.Memory(), a[1], a[2]), &f.Pos)
+	bytes(t, a[1], a[2])
+	return write(t, f, &f.Pos)
 }
 
 func sysReadv(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -66,11 +108,10 @@ func sysReadv(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	b, err := user.Vectors(t.Memory(), a[1], a[2])
-	if err != abi.OK {
+	if err := vectors(t, a[1], a[2]); err != abi.OK {
 		return 0, err
 	}
-	return read(t, f, b, &f.Pos)
+	return read(t, f, &f.Pos)
 }
 
 func sysWritev(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -78,11 +119,10 @@ func sysWritev(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	b, err := user.Vectors(t.Memory(), a[1], a[2])
-	if err != abi.OK {
+	if err := vectors(t, a[1], a[2]); err != abi.OK {
 		return 0, err
 	}
-	return write(t, f, b, &f.Pos)
+	return write(t, f, &f.Pos)
 }
 
 // seekable is the file behind descriptor fd if a position may be given with the call.
@@ -100,21 +140,23 @@ func seekable(t *proc.Thread, fd int, pos int64) (*file.File, abi.Errno) {
 }
 
 func sysPread64(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	pos := int64(a[3])
-	f, err := seekable(t, a.Int(0), pos)
+	f, err := seekable(t, a.Int(0), int64(a[3]))
 	if err != abi.OK {
 		return 0, err
 	}
-	return read(t, f, user.Range(t.Memory(), a[1], a[2]), &pos)
+	bytes(t, a[1], a[2])
+	pos := int64(a[3]) + int64(t.Done)
+	return read(t, f, &pos)
 }
 
 func sysPwrite64(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	pos := int64(a[3])
-	f, err := seekable(t, a.Int(0), pos)
+	f, err := seekable(t, a.Int(0), int64(a[3]))
 	if err != abi.OK {
 		return 0, err
 	}
-	return write(t, f, user.Range(t.Memory(), a[1], a[2]), &pos)
+	bytes(t, a[1], a[2])
+	pos := int64(a[3]) + int64(t.Done)
+	return write(t, f, &pos)
 }
 
 func sysLseek(t *proc.Thread, a *Args) (int64, abi.Errno) {

@@ -16,7 +16,8 @@ type Args [6]uint64
 func (a *Args) Int(i int) int { return int(int32(a[i])) }
 
 // A handler does a call of t. With abi.Blocked the call's result is none of the dispatcher's business: t sleeps and makes
-// the call again, or is gone, or has new registers.
+// the call again, or is gone, or has new registers. With abi.Again it makes the call again at once, where t.Done says how far it
+// has come: a handler whose work has no small bound does it in pieces of some 200,000 instructions.
 type handler func(t *proc.Thread, a *Args) (int64, abi.Errno)
 
 // A Call is an entry of the table.
@@ -42,8 +43,8 @@ func Handle(t *proc.Thread) {
 	}
 	a := Args(t.X[arch.A0 : arch.A0+6])
 	value, err := table[n].handler(t, escape.Hide(&a))
-	if err == abi.Blocked {
-		t.Interrupted()
+	if err == abi.Blocked || err == abi.Again {
+		t.Stays(err)
 		return
 	}
 	t.Return(value, err)

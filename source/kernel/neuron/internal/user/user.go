@@ -32,7 +32,7 @@ const MaxTransfer = 0x7ffff000
 type Buffer struct {
 	mem  Memory
 	addr uint64 // of the current range
-	n    int    // bytes left in it
+	n    int    // bytes left in it, maybe more than left
 	left int    // bytes left in all
 	next uint64 // address of the next struct iovec
 	vecs int    // number of those left
@@ -90,10 +90,7 @@ func (b *Buffer) step() bool {
 		if !ok {
 			return false
 		}
-		if n > uint64(b.left) {
-			n = uint64(b.left)
-		}
-		b.addr, b.n = addr, int(n)
+		b.addr, b.n = addr, int(min(n, MaxTransfer))
 		b.next += 16
 		b.vecs--
 	}
@@ -114,9 +111,7 @@ func (b *Buffer) Put(p []byte) (n int, ok bool) {
 			return n, false
 		}
 		part := p[n:]
-		if len(part) > b.n {
-			part = part[:b.n]
-		}
+		part = part[:min(len(part), b.n, b.left)]
 		k := b.mem.Store(b.addr, escape.HideBytes(part))
 		b.advance(k)
 		n += k
@@ -134,9 +129,7 @@ func (b *Buffer) Get(p []byte) (n int, ok bool) {
 			return n, false
 		}
 		part := p[n:]
-		if len(part) > b.n {
-			part = part[:b.n]
-		}
+		part = part[:min(len(part), b.n, b.left)]
 		k := b.mem.Load(escape.HideBytes(part), b.addr)
 		b.advance(k)
 		n += k
@@ -150,19 +143,21 @@ func (b *Buffer) Get(p []byte) (n int, ok bool) {
 // Skip moves on by n bytes, or to the end.
 func (b *Buffer) Skip(n int) {
 	for n > 0 && b.left > 0 && b.step() {
-		k := min(n, b.n)
+		k := min(n, b.n, b.left)
 		b.advance(k)
 		n -= k
 	}
 }
 
-// Limit shortens the buffer to n bytes.
-func (b *Buffer) Limit(n int) {
-	if n < b.left {
-		b.left = n
-		b.n = min(b.n, n)
-	}
+// Limit shortens the buffer to n bytes and returns how many it took off.
+func (b *Buffer) Limit(n int) (off int) {
+	off = max(b.left-n, 0)
+	b.left -= off
+	return off
 }
+
+// Extend takes back a Limit that took off n bytes.
+func (b *Buffer) Extend(n int) { b.left += n }
 
 // Uint64 reads eight little-endian bytes.
 func Uint64(b []byte) uint64 {
