@@ -24,12 +24,15 @@ func trap(c *arch.Context, cause, value uint64) *arch.Context {
 		// Schedule looks at the clock.
 	case arch.CauseExternal:
 		interrupts()
-	case arch.CauseLoadFault, arch.CauseLoadAccess:
+	case arch.CauseLoadFault:
 		pageFault(t, value, vm.Read)
-	case arch.CauseStoreFault, arch.CauseStoreAccess:
+	case arch.CauseStoreFault:
 		pageFault(t, value, vm.Write)
-	case arch.CauseFetchFault, arch.CauseFetchAccess:
+	case arch.CauseFetchFault:
 		pageFault(t, value, vm.Exec)
+	case arch.CauseLoadAccess, arch.CauseStoreAccess, arch.CauseFetchAccess:
+		// The page is there, and the machine has nothing at its place: a hole in a device's window.
+		t.Fault(proc.SIGBUS, proc.BusAdrErr, value)
 	case arch.CauseBreakpoint:
 		t.Fault(proc.SIGTRAP, proc.TrapBrkpt, t.X[arch.PC])
 	case arch.CauseLoadAlign, arch.CauseStoreAlign, arch.CauseFetchAlign:

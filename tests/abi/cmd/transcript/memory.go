@@ -63,7 +63,17 @@ func memory(r *report) {
 	try("a bad descriptor", 0, pageSize, unix.PROT_READ, unix.MAP_PRIVATE, 99999, 0)
 	read, write := pipe2(0)
 	try("a pipe", 0, pageSize, unix.PROT_READ, unix.MAP_PRIVATE, read, 0)
+	try("a pipe, shared", 0, pageSize, unix.PROT_READ, unix.MAP_SHARED, read, 0)
+	try("a pipe's other end, shared", 0, pageSize, unix.PROT_READ, unix.MAP_SHARED, write, 0)
 	closeAll(read, write)
+	counter := must(unix.Eventfd(0, unix.EFD_CLOEXEC))
+	try("an eventfd, shared", 0, pageSize, readWrite, unix.MAP_SHARED, counter, 0)
+	null := must(unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0))
+	try("/dev/null, shared", 0, pageSize, readWrite, unix.MAP_SHARED, null, 0)
+	directory := must(unix.Open(fixture, unix.O_RDONLY|unix.O_CLOEXEC, 0))
+	try("a directory", 0, pageSize, unix.PROT_READ, unix.MAP_PRIVATE, directory, 0)
+	try("a directory, shared", 0, pageSize, unix.PROT_READ, unix.MAP_SHARED, directory, 0)
+	closeAll(counter, null, directory)
 
 	base := must(mmap(0, 8*pageSize, readWrite, anonymous, -1, 0))
 	m := bytesAt(base, 8*pageSize)
@@ -106,6 +116,7 @@ func memory(r *report) {
 	advise("bad advice", base, pageSize, 9999)
 	munmap(base, 8*pageSize)
 	mapFile(r)
+	mapShared(r)
 }
 
 // mapFile maps a file of 10,000 bytes.
@@ -135,6 +146,36 @@ func mapFile(r *report) {
 	r.err("behind the end", err)
 	r.say("reading there", "fault %v", fault(func() { use(bytesAt(base, 1)[0]) }) == base)
 	munmap(base, pageSize)
+}
+
+// mapShared maps a file of 10,000 bytes shared, and in the middle of other memory.
+func mapShared(r *report) {
+	fd := must(unix.Open(filepath.Join(fixture, "big.bin"), unix.O_RDONLY|unix.O_CLOEXEC, 0))
+	defer unix.Close(fd)
+	const size = 10000
+	contents := make([]byte, 3*pageSize)
+	must(unix.Pread(fd, contents, 0))
+	base := must(mmap(0, 4*pageSize, unix.PROT_READ, unix.MAP_SHARED, fd, 0))
+	r.say("a file mapped shared", "equal %v, zero behind %v", bytes.Equal(bytesAt(base, size), contents[:size]),
+		bytes.Equal(bytesAt(base+size, 3*pageSize-size), contents[size:]))
+	r.say("the page behind its last", "offset %#x", int(fault(func() { use(bytesAt(base+3*pageSize, 1)[0]) })-base))
+	r.err("to be written to", mprotect(base, pageSize, readWrite))
+	munmap(base, 4*pageSize)
+
+	// Where one fault could fill the neighbours' pages too.
+	const group = 16
+	place := must(mmap(0, 2*group*pageSize, readWrite, anonymous, -1, 0))
+	base = (place + group*pageSize - 1) &^ (group*pageSize - 1)
+	must(mmap(base, pageSize, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_FIXED, fd, 0))
+	use(bytesAt(base, 1)[0])
+	next := bytesAt(base+pageSize, pageSize)
+	r.say("memory beside a file", "zero %v", bytes.Count(next, []byte{0}) == len(next))
+	r.err("it is protected anew", mprotect(base, 2*pageSize, readWrite))
+	next[0] = ^contents[pageSize]
+	again := make([]byte, 1)
+	must(unix.Pread(fd, again, pageSize))
+	r.say("a write to it", "file unchanged %v", again[0] == contents[pageSize])
+	munmap(place, 2*group*pageSize)
 }
 
 // memfds uses memory through descriptors.

@@ -123,6 +123,9 @@ type Window struct {
 	size uint64
 }
 
+// Mapping is file.Object's.
+func (w *Window) Mapping() file.Mapping { return file.MapsPages }
+
 // Map gives page index of the window.
 func (w *Window) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
 	if index >= w.size/mem.PageSize {

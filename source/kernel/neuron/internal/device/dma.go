@@ -68,6 +68,9 @@ func (m *Memory) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
 	return n, abi.OK
 }
 
+// Mapping is file.Object's.
+func (m *Memory) Mapping() file.Mapping { return file.MapsPages }
+
 // Map gives a page. It stays until the last mapping is gone, because a mapping holds the file.
 func (m *Memory) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
 	if index >= uint64(m.pages) {

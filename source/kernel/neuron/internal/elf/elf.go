@@ -10,8 +10,8 @@ package elf
 const (
 	MaxHeaders  = 16             // program headers of any kind
 	MaxSegments = MaxHeaders     // loadable ones
-	MinAddress  = 0x1000         // page 0 stays unmapped, so that nil pointers fault
-	MaxAddress  = 0x40_0000_0000 // end of user space under Sv39
+	MinAddress  = 0x1_0000       // what lies below stays unmapped, so that nil pointers and their offsets fault
+	MaxAddress  = 0x3f_ff5f_f000 // what lies above is for the stack and the vDSO
 	PageSize    = 4096
 )
 

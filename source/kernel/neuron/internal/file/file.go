@@ -27,11 +27,26 @@ type Object interface {
 	Seekable() bool
 	// Truncate sets the size.
 	Truncate(size int64) abi.Errno
+	// Mapping says whether and how mmap may map it.
+	Mapping() Mapping
 	// Map gives page number index for a mapping; write says that the program may write to it.
 	Map(index uint64, write bool) (mem.Phys, abi.Errno)
 	// Close is called once, when the last reference is gone.
 	Close()
 }
+
+// Mapping is how an object can be mapped.
+type Mapping uint8
+
+const (
+	MapsNothing Mapping = iota // ENODEV
+	// MapsPages are not memory to copy (registers), or no program's to copy (DMA memory): they are mapped shared, as they are.
+	MapsPages
+	// MapsMemory reads as zeros behind the end of the object, in its last page; mapped privately it is copied when written to.
+	MapsMemory
+	// MapsConstant never changes, and in its last page something else may follow, which is not shown: a mapping has a copy of that one.
+	MapsConstant
+)
 
 // Defaults answers for what an object does not have. Objects embed it.
 type Defaults struct{}
@@ -42,6 +57,7 @@ func (Defaults) Ready() abi.Events                          { return abi.EPOLLIN
 func (Defaults) Queue() *wait.Queue                         { return nil }
 func (Defaults) Seekable() bool                             { return false }
 func (Defaults) Truncate(int64) abi.Errno                   { return abi.EINVAL }
+func (Defaults) Mapping() Mapping                           { return MapsNothing }
 func (Defaults) Map(uint64, bool) (mem.Phys, abi.Errno)     { return 0, abi.ENODEV }
 func (Defaults) Close()                                     {}
 

@@ -18,7 +18,7 @@ type Page [PageSize]byte
 
 // page is what is known of one page.
 type page struct {
-	next uint32 // free list: index+1 of the next page
+	next uint32 // free list: index+1 of the next page. Of a page in use its holder's Note
 	refs uint32
 }
 
@@ -136,6 +136,9 @@ func Refs(p Phys) int {
 	}
 	return 0
 }
+
+// Note is a number that the holder of page p, which Alloc gave, keeps about it; zero at first.
+func Note(p Phys) *uint32 { return &record(p).next }
 
 // Free drops a reference; with the last one the page returns to the pool and is the next to be handed out (its translated
 // code and cache lines are warm).

@@ -231,6 +231,9 @@ func (f *Memfd) Map(index uint64, _ bool) (mem.Phys, abi.Errno) {
 	return p, abi.OK
 }
 
+// Mapping is file.Object's.
+func (f *Memfd) Mapping() file.Mapping { return file.MapsMemory }
+
 // Seekable is file.Object's.
 func (f *Memfd) Seekable() bool { return true }
 

@@ -136,6 +136,9 @@ type Vdso struct {
 	SignalReturn uint64
 }
 
+// Mapping is file.Object's.
+func (v *Vdso) Mapping() file.Mapping { return file.MapsPages }
+
 // Map gives the page.
 func (v *Vdso) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
 	mem.Ref(v.Page)

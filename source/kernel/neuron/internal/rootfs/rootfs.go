@@ -80,9 +80,17 @@ func readAt(data []byte, b *user.Buffer, pos int64) (int, abi.Errno) {
 	return k, abi.OK
 }
 
-// Map gives a page of the file in place. The archive aligns its files, and vm cuts the last page at the file's end.
+// Mapping is file.Object's. Directories have nothing to map, and neither have files that their archive did not align.
+func (n *Node) Mapping() file.Mapping {
+	if n.IsDirectory() || n.entry.Size > 0 && !n.entry.Aligned() {
+		return file.MapsNothing
+	}
+	return file.MapsConstant
+}
+
+// Map gives a page of the file in place, for reading.
 func (n *Node) Map(index uint64, write bool) (mem.Phys, abi.Errno) {
-	if write || n.IsDirectory() || !n.entry.Aligned() {
+	if write {
 		return 0, abi.EACCES
 	}
 	if index >= (uint64(n.entry.Size)+mem.PageSize-1)/mem.PageSize {

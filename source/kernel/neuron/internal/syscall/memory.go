@@ -4,9 +4,7 @@ import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
-	"nexus/source/kernel/neuron/internal/memfd"
 	"nexus/source/kernel/neuron/internal/proc"
-	"nexus/source/kernel/neuron/internal/rootfs"
 	"nexus/source/kernel/neuron/internal/vm"
 )
 
@@ -55,28 +53,27 @@ func mapFile(t *proc.Thread, m *vm.Map, a *Args) abi.Errno {
 	}
 	m.File, m.Index = f, a[5]/mem.PageSize
 	_, m.MayExec = node(f.Object)
-	if m.Shared {
-		m.MayWrite = f.Writable()
-	} else if err := mapPrivateFile(m, f, a[5]); err != abi.OK {
-		return err
+	if m.Shared && !f.Writable() {
+		m.MayWrite = false
+		if m.Prot&vm.Write != 0 {
+			return abi.EACCES
+		}
 	}
-	if m.Prot&vm.Write != 0 && !m.MayWrite || m.Prot&vm.Exec != 0 && !m.MayExec {
-		return abi.EACCES
-	}
-	return abi.OK
-}
-
-// mapPrivateFile: only memory can be copied, and a device's registers are none.
-func mapPrivateFile(m *vm.Map, f *file.File, offset uint64) abi.Errno {
-	switch f.Object.(type) {
-	case *rootfs.Node, *memfd.Memfd:
+	switch f.Object.Mapping() {
+	case file.MapsPages:
+		if !m.Shared {
+			return abi.ENODEV
+		}
+	case file.MapsMemory:
+		m.Bytes = m.Size
+	case file.MapsConstant:
+		// What never changes is the same to share and to have a copy of.
+		m.Shared = false
+		var st abi.Stat
+		file.Stat(f.Object, &st)
+		m.Bytes = uint64(st.Size) - min(uint64(st.Size), a[5])
 	default:
 		return abi.ENODEV
-	}
-	var st abi.Stat
-	file.Stat(f.Object, &st)
-	if uint64(st.Size) > offset {
-		m.Bytes = uint64(st.Size) - offset
 	}
 	return abi.OK
 }

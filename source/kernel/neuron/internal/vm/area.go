@@ -23,11 +23,13 @@ func (p Prot) normal() Prot {
 	return p
 }
 
-// An Area is a range of addresses that are mapped alike.
+// An Area is a range of addresses that are mapped alike. It owns the entries of its range: nothing is mapped outside of areas, and no
+// fault in one touches another's.
 //
 // Without a file it is zeroed memory of the program's own. With one, Shared pages are the object's, and private ones are the
 // object's until the program writes, then a copy. A private area has Bytes bytes of the object's from its start on; the
-// rest of the last page reads as zeros, and so does everything behind it if Zeros is set (an ELF segment's .bss).
+// rest of the last page reads as zeros, and so does everything behind it if Zeros is set (an ELF segment's .bss). Bytes is never more than the
+// area holds; Index, Bytes and Zeros of an anonymous area are zero, as are the latter two of a shared one.
 type Area struct {
 	Start, End uint64
 	Prot       Prot
@@ -100,26 +102,48 @@ func (s *Space) insert(a *Area) {
 	a.next = *link
 	*link = a
 	s.count++
-	if a.next != nil && joinable(a, a.next) {
-		s.join(a)
-	}
-	if before != nil && joinable(before, a) {
+	s.join(a)
+	if before != nil {
 		s.join(before)
 	}
 }
 
-// joinable: only anonymous memory is joined, which is where programs make many areas.
-func joinable(a, b *Area) bool {
-	return a.End == b.Start && a.Prot == b.Prot && a.File == nil && b.File == nil &&
-		a.MayWrite == b.MayWrite && a.MayExec == b.MayExec
+// part is what a says of its range from start to end.
+func (a *Area) part(start, end uint64) Area {
+	b := *a
+	b.Start, b.End, b.next = start, end, nil
+	if b.File != nil {
+		b.Index += (start - a.Start) >> mem.PageShift
+		b.Bytes -= min(b.Bytes, start-a.Start)
+		b.Bytes = min(b.Bytes, end-start)
+	}
+	return b
 }
 
-func (s *Space) join(a *Area) {
+// join makes one area of a and the next, if that is what part would make two of.
+func (s *Space) join(a *Area) bool {
 	b := a.next
-	a.End, a.next = b.End, b.next
+	if b == nil || a.End != b.Start {
+		return false
+	}
+	whole := *a
+	whole.End, whole.Bytes = b.End, a.Bytes+b.Bytes
+	if whole.part(a.Start, a.End) != a.part(a.Start, a.End) || whole.part(b.Start, b.End) != b.part(b.Start, b.End) {
+		return false
+	}
+	*a = whole
+	a.next = b.next
+	s.remove(b)
+	return true
+}
+
+// remove frees a, which is in no list any more.
+func (s *Space) remove(a *Area) {
 	s.count--
-	s.recent = nil
-	freeArea(b)
+	if s.recent == a {
+		s.recent = nil
+	}
+	freeArea(a)
 }
 
 // split cuts a at va, which lies inside, so that an area begins there.
@@ -131,18 +155,14 @@ func (s *Space) split(a *Area, va uint64) abi.Errno {
 	if b == nil {
 		return abi.ENOMEM
 	}
-	*b = *a
-	off := va - a.Start
-	b.Start = va
-	b.Index += off >> mem.PageShift
-	b.Bytes -= min(b.Bytes, off)
+	*b = a.part(va, a.End)
+	b.next = a.next
 	if b.File != nil {
 		b.File.Ref()
 	}
-	a.End, a.next = va, b
-	a.Bytes = min(a.Bytes, off)
+	*a = a.part(a.Start, va)
+	a.next = b
 	s.count++
-	s.recent = nil
 	return abi.OK
 }
 

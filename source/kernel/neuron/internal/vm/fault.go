@@ -27,53 +27,38 @@ func (s *Space) Touch(va uint64, need Prot) Fault {
 		return FaultAccess
 	}
 	va &^= mem.PageSize - 1
-	e := s.makeEntry(va)
-	if e == nil {
-		return FaultMemory
+	if e := s.entry(va); e != nil && *e&pteValid != 0 {
+		if now := a.entry(e.phys(), *e&pteOwn); now.allows(need) {
+			// Another thread was first, the processor remembered what the entry was, or an mprotect has not come to it yet.
+			*e = now
+			arch.FlushTLB()
+			return FaultNone
+		}
+		if *e&pteOwn != 0 || a.File == nil || a.Shared {
+			panic("vm: a page that its area cannot have put there")
+		}
 	}
-	if *e&pteUser != 0 && e.allows(need) {
-		// Another thread was first, or the processor remembered that the entry was invalid.
-		arch.FlushTLB()
-		return FaultNone
-	}
-	return s.fill(a, va, e, need)
+	return s.fill(a, va, need)
 }
 
-// fill gives entry e of page va in a its page.
-func (s *Space) fill(a *Area, va uint64, e *pte, need Prot) Fault {
-	old := *e
-	var p mem.Phys
+// fill gives page va of a, which is not there or has to be copied, its page.
+func (s *Space) fill(a *Area, va uint64, need Prot) Fault {
+	p, own, f := a.page(va, need)
+	if f != FaultNone {
+		return f
+	}
+	t, ok := s.leaf(va)
+	if !ok {
+		mem.Free(p)
+		return FaultMemory
+	}
+	copied := tableAt(t)[index(va, 0)]&pteValid != 0
+	s.set(t, va, a.entry(p, own))
 	switch {
-	case a.File == nil:
-		var ok bool
-		if p, ok = mem.Alloc(); !ok {
-			return FaultMemory
-		}
-	case a.Shared:
-		var err abi.Errno
-		if p, err = a.File.Object.Map(a.Index+(va-a.Start)>>mem.PageShift, a.MayWrite); err != abi.OK {
-			return objectFault(err)
-		}
-	default:
-		var f Fault
-		if p, f = s.private(a, va, need); f != FaultNone {
-			return f
-		}
-	}
-	if old&pteValid != 0 {
-		s.drop(old)
-	}
-	if mem.Refs(p) != 0 {
-		s.resident++
-		s.peak = max(s.peak, s.resident)
-	} else {
-		s.shared++
-	}
-	*e = leafPTE(p, s.grant(a, p))
-	if old&pteValid != 0 {
+	case copied:
 		arch.FlushTLB()
-	} else if a.File != nil && !a.Shared && need&Write == 0 {
-		s.fillAround(a, va)
+	case own == 0 && !a.Shared:
+		s.fillAround(a, t, va)
 	}
 	if a.Prot&Exec != 0 {
 		arch.FlushCode()
@@ -84,17 +69,17 @@ func (s *Space) fill(a *Area, va uint64, e *pte, need Prot) Fault {
 // around is how many pages a fault on a file's page looks at: an aligned group, which lies in one table.
 const around = 16
 
-// fillAround maps the whole pages of the file near va that are not mapped yet and cost no memory. A program that
+// fillAround maps the whole pages of a near va, whose table is t, that are not mapped yet and cost no memory. A program that
 // begins touches hundreds of its file's pages, most of them beside each other, and a trap costs more than an entry.
-func (s *Space) fillAround(a *Area, va uint64) {
-	start := max(va&^(around*mem.PageSize-1), a.Start)
-	end := min(va&^(around*mem.PageSize-1)+around*mem.PageSize, a.Start+a.Bytes&^(mem.PageSize-1))
+func (s *Space) fillAround(a *Area, t mem.Phys, va uint64) {
+	group := va &^ (around*mem.PageSize - 1)
+	start := max(group, a.Start)
+	end := min(group+around*mem.PageSize, a.Start+a.Bytes&^(mem.PageSize-1))
 	for at := start; at < end; at += mem.PageSize {
-		e := s.entry(at)
-		if *e&pteValid != 0 {
+		if tableAt(t)[index(at, 0)]&pteValid != 0 {
 			continue
 		}
-		p, err := a.File.Object.Map(a.Index+(at-a.Start)>>mem.PageShift, false)
+		p, err := a.object(at)
 		if err != abi.OK {
 			return
 		}
@@ -102,9 +87,56 @@ func (s *Space) fillAround(a *Area, va uint64) {
 			mem.Free(p)
 			return
 		}
-		s.shared++
-		*e = leafPTE(p, s.grant(a, p))
+		s.set(t, at, a.entry(p, 0))
 	}
+}
+
+// object is the object's page at va of a, with a reference.
+func (a *Area) object(va uint64) (mem.Phys, abi.Errno) {
+	return a.File.Object.Map(a.Index+(va-a.Start)>>mem.PageShift, a.Shared && a.MayWrite)
+}
+
+// entry is how a maps page p. Permission to write comes from who has the page and from what the area may do, from nothing
+// else: its own (pteOwn), or an object's in a shared area whose file was opened for it.
+func (a *Area) entry(p mem.Phys, own pte) pte {
+	prot := a.Prot
+	if own == 0 && !(a.Shared && a.MayWrite) {
+		prot &^= Write
+	}
+	return leafPTE(p, prot) | own
+}
+
+// page is the page to map at va of a, and pteOwn if that is the space's own: an object's as long as the area is shared, or the page
+// whole and not written to; else a copy, or zeros.
+func (a *Area) page(va uint64, need Prot) (mem.Phys, pte, Fault) {
+	have := a.Bytes - min(a.Bytes, va-a.Start)
+	switch {
+	case a.File == nil, !a.Shared && have == 0 && a.Zeros:
+		p, ok := mem.Alloc()
+		if !ok {
+			return 0, 0, FaultMemory
+		}
+		return p, pteOwn, FaultNone
+	case !a.Shared && have == 0:
+		return 0, 0, FaultBus
+	}
+	src, err := a.object(va)
+	if err != abi.OK {
+		return 0, 0, objectFault(err)
+	}
+	if a.Shared || have >= mem.PageSize && need&Write == 0 {
+		return src, 0, FaultNone
+	}
+	p, ok := mem.AllocDirty()
+	if ok {
+		n := copy(mem.Bytes(p)[:], mem.Bytes(src)[:min(have, mem.PageSize)])
+		clear(mem.Bytes(p)[n:])
+	}
+	mem.Free(src)
+	if !ok {
+		return 0, 0, FaultMemory
+	}
+	return p, pteOwn, FaultNone
 }
 
 func objectFault(err abi.Errno) Fault {
@@ -114,39 +146,6 @@ func objectFault(err abi.Errno) Fault {
 	return FaultBus
 }
 
-// private is the page at va of a private area: the object's own as long as it is whole and not written to, else a copy.
-func (s *Space) private(a *Area, va uint64, need Prot) (mem.Phys, Fault) {
-	off := va - a.Start
-	have := a.Bytes - min(a.Bytes, off)
-	if have == 0 && !a.Zeros {
-		return 0, FaultBus
-	}
-	if have == 0 {
-		p, ok := mem.Alloc()
-		if !ok {
-			return 0, FaultMemory
-		}
-		return p, FaultNone
-	}
-	src, err := a.File.Object.Map(a.Index+off>>mem.PageShift, false)
-	if err != abi.OK {
-		return 0, objectFault(err)
-	}
-	if have >= mem.PageSize && need&Write == 0 {
-		return src, FaultNone
-	}
-	p, ok := mem.AllocDirty()
-	if ok {
-		n := copy(mem.Bytes(p)[:], mem.Bytes(src)[:min(have, mem.PageSize)])
-		clear(mem.Bytes(p)[n:])
-	}
-	mem.Free(src)
-	if !ok {
-		return 0, FaultMemory
-	}
-	return p, FaultNone
-}
-
 // page finds the page at va for a copy by the kernel, with what the program itself may do there. Device registers
 // are no memory to copy.
 func (s *Space) page(va uint64, need Prot) (mem.Phys, bool) {
@@ -154,7 +153,7 @@ func (s *Space) page(va uint64, need Prot) (mem.Phys, bool) {
 		return 0, false
 	}
 	e := s.entry(va)
-	if e == nil || *e&pteUser == 0 || !e.allows(need) {
+	if e == nil || !e.allows(need) {
 		if s.Touch(va, need) != FaultNone {
 			return 0, false
 		}

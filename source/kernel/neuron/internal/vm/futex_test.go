@@ -18,7 +18,7 @@ func mustKey(t *testing.T, s *Space, va uint64, private bool) Key {
 	return k
 }
 
-func newMemfd(t *testing.T, pages int64) *file.File {
+func newMemfd(t testing.TB, pages int64) *file.File {
 	t.Helper()
 	o, err := memfd.New()
 	if err != abi.OK {

@@ -10,13 +10,13 @@ import (
 const (
 	// UserEnd is the first address that no program has: Sv39's lower half, less a page so that no range ends at 2^38.
 	UserEnd = 1<<38 - mem.PageSize
-	// userStart keeps nil pointers and their offsets unmapped.
-	userStart = 1 << 16
+	// UserStart keeps nil pointers and their offsets unmapped.
+	UserStart = 1 << 16
 	// StackEnd is where the first thread's stack ends; above it lies the vDSO.
 	StackEnd  = UserEnd - 1<<20
 	StackSize = 8 << 20
-	// mapEnd is the end of what mmap chooses from, downwards.
-	mapEnd = StackEnd - StackSize - 1<<20
+	// MapEnd is the end of what mmap chooses from, downwards, and of executables.
+	MapEnd = StackEnd - StackSize - 1<<20
 )
 
 // MaxSpaces bounds the address spaces.
@@ -31,7 +31,7 @@ type Space struct {
 	recent *Area // where find looks first
 	count  int
 
-	// Pages of its own, of others' (archive, devices), and of tables.
+	// Pages of its own, of objects' (archive, memfds, devices), and of tables.
 	resident, shared, tables int
 	peak                     int // the most that resident ever was
 }
@@ -67,12 +67,12 @@ func (s *Space) Release(h *arch.Hart) {
 	s.leave(h)
 	for a := s.first; a != nil; {
 		next := a.next
-		s.clearRange(a.Start, a.End)
-		freeArea(a)
+		s.clear(a.Start, a.End)
+		s.remove(a)
 		a = next
 	}
-	s.first, s.recent, s.count = nil, nil, 0
-	s.freeTables()
+	s.first = nil
+	s.freeRoot()
 }
 
 // Usage is what the space holds, in pages: its own memory, memory it shares with others, and page tables.
@@ -99,14 +99,18 @@ func pageUp(n uint64) uint64 { return (n + mem.PageSize - 1) &^ (mem.PageSize - 
 
 // inUser checks that a page-aligned range lies where programs are.
 func inUser(start, size uint64) bool {
-	return start >= userStart && start <= UserEnd && size <= UserEnd-start
+	return start >= UserStart && start <= UserEnd && size <= UserEnd-start
 }
 
-// Mmap makes a mapping and returns its address. EINVAL for an empty or unaligned one, ENOMEM if there is no room.
+// Mmap makes a mapping and returns its address. EINVAL for an empty or unaligned one, EACCES for a right that it may not have,
+// ENOMEM if there is no room.
 func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	size := pageUp(m.Size)
 	if m.Size == 0 || size == 0 || m.Start%mem.PageSize != 0 && m.Fixed {
 		return 0, abi.EINVAL
+	}
+	if m.Prot&Write != 0 && !m.MayWrite || m.Prot&Exec != 0 && !m.MayExec {
+		return 0, abi.EACCES
 	}
 	start := m.Start &^ (mem.PageSize - 1)
 	switch {
@@ -131,12 +135,12 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	if a == nil {
 		return 0, abi.ENOMEM
 	}
-	*a = Area{
-		Start: start, End: start + size, Prot: m.Prot.normal(), Shared: m.Shared && m.File != nil,
-		MayWrite: m.MayWrite, MayExec: m.MayExec, File: m.File, Index: m.Index, Bytes: m.Bytes, Zeros: m.Zeros,
-	}
-	if a.File != nil {
-		a.File.Ref()
+	*a = Area{Start: start, End: start + size, Prot: m.Prot.normal(), MayWrite: m.MayWrite, MayExec: m.MayExec}
+	if m.File != nil {
+		a.File, a.Index, a.Shared = m.File.Ref(), m.Index, m.Shared
+		if !m.Shared {
+			a.Bytes, a.Zeros = min(m.Bytes, size), m.Zeros
+		}
 	}
 	s.insert(a)
 	return start, abi.OK
@@ -155,12 +159,12 @@ func (s *Space) vacant(start, end uint64) bool {
 	return true
 }
 
-// room is the highest free place below mapEnd for size bytes.
+// room is the highest free place below MapEnd for size bytes.
 func (s *Space) room(size uint64) (uint64, bool) {
 	best, ok := uint64(0), false
-	low := uint64(userStart)
+	low := uint64(UserStart)
 	for a := s.first; ; a = a.next {
-		high := uint64(mapEnd)
+		high := uint64(MapEnd)
 		if a != nil {
 			high = min(high, a.Start)
 		}
@@ -191,12 +195,10 @@ func (s *Space) Munmap(start, size uint64) abi.Errno {
 			link = &a.next
 			continue
 		}
-		flush = s.clearRange(a.Start, a.End) || flush
+		flush = s.clear(a.Start, a.End) || flush
 		*link = a.next
-		s.count--
-		freeArea(a)
+		s.remove(a)
 	}
-	s.recent = nil
 	if flush {
 		arch.FlushTLB()
 	}
@@ -231,38 +233,35 @@ func (s *Space) Protect(start, size uint64, prot Prot) abi.Errno {
 		a.Prot = prot
 		s.reprotect(a)
 	}
+	s.rejoin(start, end)
 	arch.FlushTLB()
 	return abi.OK
 }
 
-// reprotect brings the entries of a's pages in line with a.Prot.
-func (s *Space) reprotect(a *Area) {
-	for va := a.Start; va < a.End; {
-		e := s.entry(va)
-		if e == nil {
-			va = (va | (1<<21 - 1)) + 1
-			continue
+// rejoin joins what has become alike from start to end, and what it meets there.
+func (s *Space) rejoin(start, end uint64) {
+	a := s.first
+	for a != nil && a.End < start {
+		a = a.next
+	}
+	for a != nil && a.End <= end {
+		if next := a.next; !s.join(a) {
+			a = next
 		}
-		if *e&pteValid != 0 {
-			p := e.phys()
-			switch {
-			case a.Prot == 0:
-				// An entry without R, W and X would point at a table: keep private pages by U=0.
-				*e = leafPTE(p, Read) &^ pteUser
-			default:
-				*e = leafPTE(p, s.grant(a, p))
-			}
-		}
-		va += mem.PageSize
 	}
 }
 
-// grant is what a page of a may be used for now: a private page that is still the object's is not writable.
-func (s *Space) grant(a *Area, p mem.Phys) Prot {
-	if a.File != nil && !a.Shared && mem.Refs(p) != 1 {
-		return a.Prot &^ Write
+// reprotect brings the entries of a's pages in line with what a is now.
+func (s *Space) reprotect(a *Area) {
+	w := walk{at: a.Start, end: a.End}
+	for s.next(&w) {
+		t := tableAt(w.table)
+		for ; w.at < w.stop; w.at += mem.PageSize {
+			if e := &t[index(w.at, 0)]; *e&pteValid != 0 {
+				*e = a.entry(e.phys(), *e&pteOwn)
+			}
+		}
 	}
-	return a.Prot
 }
 
 // Discard drops the program's own pages in the range, which read as zero (or as the object) afterwards. ENOMEM if part of it
@@ -272,7 +271,7 @@ func (s *Space) Discard(start, size uint64) abi.Errno {
 	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
 		return abi.EINVAL
 	}
-	if s.clearRange(start, start+size) {
+	if s.clear(start, start+size) {
 		arch.FlushTLB()
 	}
 	if !s.covered(start, start+size) {

@@ -19,8 +19,12 @@ const (
 	pteGlobal
 	pteAccessed
 	pteDirty
+	// pteOwn is one of the bits left to software (RSW). The page is the space's own: anonymous, or a private copy, and
+	// counted once, for this entry. Without it the page is an object's, and only a shared mapping may be written to.
+	pteOwn
 )
 
+// leafPTE is the entry of page p for prot.
 func leafPTE(p mem.Phys, prot Prot) pte {
 	// A and D are set beforehand: the kernel does not page out and has no use for them.
 	e := pte(p>>mem.PageShift)<<10 | pteValid | pteUser | pteAccessed | pteDirty
@@ -33,13 +37,17 @@ func leafPTE(p mem.Phys, prot Prot) pte {
 	if prot&Exec != 0 {
 		e |= pteExec
 	}
+	if prot == 0 {
+		// An entry without R, W and X would point at a table: the page is kept, and out of reach, by U=0.
+		e = e&^pteUser | pteRead
+	}
 	return e
 }
 
 func (e pte) phys() mem.Phys { return mem.Phys(e>>10) << mem.PageShift }
 
 func (e pte) allows(need Prot) bool {
-	return e&pteValid != 0 &&
+	return e&pteUser != 0 &&
 		(need&Read == 0 || e&pteRead != 0) &&
 		(need&Write == 0 || e&pteWrite != 0) &&
 		(need&Exec == 0 || e&pteExec != 0)
@@ -67,65 +75,140 @@ func (s *Space) entry(va uint64) *pte {
 	return &t[index(va, 0)]
 }
 
-// makeEntry is entry that adds the missing tables; nil if memory is used up.
-func (s *Space) makeEntry(va uint64) *pte {
-	t := tableAt(s.root)
+// leaf is the table of the leaf entry of va. Missing tables are added; ok is false if memory is used up. Invariant: a table has
+// at least one valid entry, and its page's note says how many (of the root's, nobody counts them).
+func (s *Space) leaf(va uint64) (t mem.Phys, ok bool) {
+	t = s.root
 	for level := 2; level > 0; level-- {
-		e := &t[index(va, level)]
+		e := &tableAt(t)[index(va, level)]
 		if *e&pteValid == 0 {
 			p, ok := mem.Alloc()
 			if !ok {
-				return nil
+				s.prune(va)
+				arch.FlushTLB() // the processor may know a table that went
+				return 0, false
 			}
 			s.tables++
 			*e = pte(p>>mem.PageShift)<<10 | pteValid
+			if t != s.root {
+				*mem.Note(t)++
+			}
 		}
-		t = tableAt(e.phys())
+		t = e.phys()
 	}
-	return &t[index(va, 0)]
+	return t, true
 }
 
-// clearRange drops every page mapped from start to end, and reports whether there was one.
-func (s *Space) clearRange(start, end uint64) (any bool) {
-	for va := start; va < end; {
-		e := s.entry(va)
-		if e == nil {
-			va = (va | (1<<21 - 1)) + 1 // no leaf table: on to the next
+// set makes e the entry of va in t, its table.
+func (s *Space) set(t mem.Phys, va uint64, e pte) {
+	place := &tableAt(t)[index(va, 0)]
+	if *place&pteValid != 0 {
+		s.drop(*place)
+	} else {
+		*mem.Note(t)++
+	}
+	*place = e
+	if e&pteOwn != 0 {
+		s.resident++
+		s.peak = max(s.peak, s.resident)
+	} else {
+		s.shared++
+	}
+}
+
+// drop gives back the page of a leaf entry.
+func (s *Space) drop(e pte) {
+	p := e.phys()
+	if e&pteOwn != 0 {
+		if mem.Refs(p) != 1 {
+			panic("vm: a page of a space's own is counted elsewhere too")
+		}
+		s.resident--
+	} else {
+		s.shared--
+	}
+	mem.Free(p)
+}
+
+// prune frees the tables that lead to va and have no entry. The processor may know them until the next FlushTLB.
+func (s *Space) prune(va uint64) {
+	r := &tableAt(s.root)[index(va, 2)]
+	if *r&pteValid == 0 {
+		return
+	}
+	m := &tableAt(r.phys())[index(va, 1)]
+	if *m&pteValid != 0 && s.freeTable(m) {
+		*mem.Note(r.phys())--
+	}
+	s.freeTable(r)
+}
+
+// freeTable frees the table that *e points at, if it has no entry.
+func (s *Space) freeTable(e *pte) bool {
+	if *mem.Note(e.phys()) != 0 {
+		return false
+	}
+	mem.Free(e.phys())
+	*e = 0
+	s.tables--
+	return true
+}
+
+// A walk goes upwards over the leaf tables of a range. What is not there costs little: a missing table is one entry looked
+// at, however much it would map.
+type walk struct {
+	at, end uint64   // what is left of the range
+	table   mem.Phys // that at is in, and where its part of the range ends
+	stop    uint64
+}
+
+// next goes on to the table that is next, and reports whether there is one.
+func (s *Space) next(w *walk) bool {
+	for w.at < w.end {
+		r := tableAt(s.root)[index(w.at, 2)]
+		if r&pteValid == 0 {
+			w.at = (w.at | (1<<30 - 1)) + 1
 			continue
 		}
-		if *e&pteValid != 0 {
-			s.drop(*e)
-			*e = 0
-			any = true
+		w.stop = min((w.at|(1<<21-1))+1, w.end)
+		if m := tableAt(r.phys())[index(w.at, 1)]; m&pteValid != 0 {
+			w.table = m.phys()
+			return true
 		}
-		va += mem.PageSize
+		w.at = w.stop
+	}
+	return false
+}
+
+// clear drops every page mapped from start to end, and the tables that nothing is in then. It reports whether there was one: then the
+// processor may know what went, until FlushTLB.
+func (s *Space) clear(start, end uint64) (any bool) {
+	w := walk{at: start, end: end}
+	for s.next(&w) {
+		t, left := tableAt(w.table), mem.Note(w.table)
+		va := w.at
+		for ; w.at < w.stop && *left > 0; w.at += mem.PageSize {
+			if e := &t[index(w.at, 0)]; *e&pteValid != 0 {
+				s.drop(*e)
+				*e = 0
+				*left--
+				any = true
+			}
+		}
+		if *left == 0 {
+			s.prune(va)
+		}
+		w.at = w.stop
 	}
 	return any
 }
 
-func (s *Space) drop(e pte) {
-	if p := e.phys(); mem.Refs(p) != 0 {
-		s.resident--
-		mem.Free(p)
-	} else {
-		s.shared--
-	}
-}
-
-// freeTables gives the tables of the user half back. No page is mapped any more.
-func (s *Space) freeTables() {
-	root := tableAt(s.root)
-	for i := range root[:userHalf] {
-		if root[i]&pteValid == 0 {
-			continue
+// freeRoot gives the last table back.
+func (s *Space) freeRoot() {
+	for _, e := range tableAt(s.root)[:userHalf] {
+		if e&pteValid != 0 {
+			panic("vm: a space goes with a page mapped where no area is")
 		}
-		middle := tableAt(root[i].phys())
-		for j := range middle {
-			if middle[j]&pteValid != 0 {
-				mem.Free(middle[j].phys())
-			}
-		}
-		mem.Free(root[i].phys())
 	}
 	mem.Free(s.root)
 	s.root, s.tables = 0, 0

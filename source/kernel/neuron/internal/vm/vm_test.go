@@ -306,79 +306,67 @@ func TestBadRanges(t *testing.T) {
 	}
 }
 
-// FuzzSpace compares a space with a plain map of pages under any sequence of operations.
-func FuzzSpace(f *testing.F) {
-	f.Add([]byte{0, 1, 4, 1, 2, 1, 2, 1, 4, 3, 1, 4})
-	f.Add([]byte{0, 0, 9, 2, 3, 2, 1, 4, 1, 0, 2, 8})
-	f.Fuzz(func(t *testing.T, ops []byte) {
-		s, h := setup(t, 256)
-		free := mem.Available() + 1
-		type state struct {
-			prot Prot
-			v    byte
+// TestFaultFillsItsAreaOnly: a read-only page of a file at the begin of a group whose other pages are anonymous, or
+// mapped by nobody. The neighbours stay what they are, and no right to them is a right to the file.
+func TestFaultFillsItsAreaOnly(t *testing.T) {
+	const base = 0x100_0000
+	for _, around := range []bool{true, false} {
+		s, _ := setup(t, 128)
+		o, f := newObject(t, 4)
+		if around {
+			mustMap(t, s, Map{Start: base, Size: 16 * page, Fixed: true, Prot: Read | Write, MayWrite: true})
 		}
-		model := map[uint64]*state{}
-		const base = 0x100_0000
-		for len(ops) >= 3 {
-			op, first, n := ops[0]%5, uint64(ops[1]%16), uint64(ops[2]%8)+1
-			ops = ops[3:]
-			va := base + first*page
-			each := func(f func(p uint64)) {
-				for p := first; p < first+n; p++ {
-					f(p)
-				}
-			}
-			switch op {
-			case 0:
-				mustMap(t, s, Map{Start: va, Size: n * page, Fixed: true, Prot: Read | Write, MayWrite: true, MayExec: true})
-				each(func(p uint64) { model[p] = &state{prot: Read | Write} })
-			case 1:
-				s.Munmap(va, n*page)
-				each(func(p uint64) { delete(model, p) })
-			case 2:
-				whole := true
-				each(func(p uint64) { whole = whole && model[p] != nil })
-				prot := Prot(n % 4)
-				if err := s.Protect(va, n*page, prot); (err == abi.OK) != whole {
-					t.Fatalf("Protect: %d, all mapped: %v", err, whole)
-				}
-				if whole {
-					each(func(p uint64) { model[p].prot = prot })
-				}
-			case 3:
-				s.Discard(va, n*page)
-				each(func(p uint64) {
-					if model[p] != nil {
-						model[p].v = 0
-					}
-				})
-			case 4:
-				each(func(p uint64) {
-					m := model[p]
-					ok := m != nil && m.prot&Write != 0
-					if got := s.Store(base+p*page, []byte{byte(n)}) == 1; got != ok {
-						t.Fatalf("store to page %d: %v, want %v", p, got, ok)
-					}
-					if ok {
-						m.v = byte(n)
-					}
-				})
-			}
-			for p := range uint64(24) {
-				m := model[p]
-				b := []byte{0xee}
-				ok := m != nil && m.prot&(Read|Write) != 0
-				if got := s.Load(b, base+p*page) == 1; got != ok {
-					t.Fatalf("load of page %d: %v, want %v", p, got, ok)
-				}
-				if ok && b[0] != m.v {
-					t.Fatalf("page %d reads %d, want %d", p, b[0], m.v)
-				}
-			}
+		mustMap(t, s, Map{Start: base, Size: page, Fixed: true, Prot: Read, MayWrite: true, File: f, Bytes: 4 * page})
+		b := []byte{0xee}
+		if s.Load(b, base); b[0] != 1 {
+			t.Fatalf("the file's page reads %d, want 1", b[0])
 		}
-		s.Release(h)
-		if got := mem.Available(); got != free {
-			t.Fatalf("%d pages free at the end, want %d", got, free)
+		n, want := s.Load(b, base+page), 0
+		if around {
+			want = 1
 		}
-	})
+		if n != want || around && b[0] != 0 {
+			t.Errorf("anonymous around it %v: the next page: %d bytes, %#x; want %d, 0", around, n, b[0], want)
+		}
+		s.Protect(base, 16*page, Read|Write)
+		s.Store(base+page, []byte{0x99})
+		if got := mem.Bytes(o.pages[1])[0]; got != 2 {
+			t.Errorf("anonymous around it %v: the file's second page holds %#x, want 2", around, got)
+		}
+	}
+}
+
+// TestOwnershipIsNotCounted: the last reference to a memfd's page does not make it a private mapping's own.
+func TestOwnershipIsNotCounted(t *testing.T) {
+	s, _ := setup(t, 64)
+	f := newMemfd(t, 1)
+	va := mustMap(t, s, Map{Size: page, Prot: Read, MayWrite: true, File: f, Bytes: page})
+	other := mustMap(t, s, Map{Size: page, Prot: Read, Shared: true, File: f})
+	for _, at := range []uint64{va, other} {
+		s.Load(make([]byte, 1), at)
+	}
+	s.Munmap(other, page)
+	f.Object.Truncate(0)
+	p := s.entry(va).phys()
+	if mem.Refs(p) != 1 {
+		t.Fatal("the page has other references")
+	}
+	s.Protect(va, page, Read|Write)
+	if s.entry(va).allows(Write) {
+		t.Error("an object's page became writable by a count")
+	}
+}
+
+func TestRightsAreBounded(t *testing.T) {
+	s, _ := setup(t, 64)
+	_, f := newObject(t, 1)
+	for _, m := range []Map{
+		{Size: page, Prot: Write, File: f, Shared: true},
+		{Size: page, Prot: Write},
+		{Size: page, Prot: Exec, MayWrite: true},
+	} {
+		if _, err := s.Mmap(m); err != abi.EACCES {
+			t.Errorf("%+v: %d, want EACCES", m, err)
+		}
+	}
 }
