@@ -35,6 +35,7 @@ func TestAccounts(t *testing.T) {
 		}
 	}
 	f.Release()
+	file.Reap()
 	if after := read(0, 4096); after != before {
 		t.Errorf("after the close:\n%swant\n%s", after, before)
 	}

@@ -220,7 +220,10 @@ func (q *IRQ) Stat(st *abi.Stat) {
 }
 
 // Close masks the interrupt; it can be opened again.
-func (q *IRQ) Close() {
+func (q *IRQ) Close() bool {
 	plic.Mask(q.source)
 	q.open = false
+	// Whoever still waits here must look at its descriptor again.
+	q.queue.Notify(abi.EPOLLIN | abi.EPOLLERR | abi.EPOLLHUP)
+	return true
 }

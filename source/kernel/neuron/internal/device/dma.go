@@ -86,9 +86,10 @@ func (m *Memory) Stat(st *abi.Stat) {
 }
 
 // Close gives the memory back.
-func (m *Memory) Close() {
+func (m *Memory) Close() bool {
 	if m.pages > 0 {
 		mem.FreeContiguous(m.base, m.pages)
 	}
 	*m = Memory{}
+	return true
 }

@@ -34,6 +34,7 @@ func BenchmarkOneOfThousand(b *testing.B) {
 	}
 	for _, f := range files {
 		f.Release()
+		reap()
 	}
 	e.Close()
 }

@@ -262,14 +262,25 @@ func (e *Epoll) Stat(st *abi.Stat) {
 	st.Nlink = 1
 }
 
+// piece is how many registrations one Close ends.
+const piece = 1024
+
 // Close is file.Object's.
-func (e *Epoll) Close() {
-	for it := e.items.first; it != nil; it = e.items.first {
+func (e *Epoll) Close() bool {
+	for range piece {
+		it := e.items.first
+		if it == nil {
+			break
+		}
 		it.hook.Unhook()
 		it.free()
+	}
+	if e.items.first != nil {
+		return false
 	}
 	// Whoever still waits here must look at its descriptor again.
 	e.queue.Notify(abi.EPOLLIN | abi.EPOLLERR | abi.EPOLLHUP)
 	e.next, freed = freed, e
 	inUse--
+	return true
 }

@@ -118,9 +118,10 @@ func (c *Counter) Stat(st *abi.Stat) {
 }
 
 // Close is file.Object's.
-func (c *Counter) Close() {
+func (c *Counter) Close() bool {
 	// Whoever still waits here must look at its descriptor again.
 	c.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
 	c.next, freed = freed, c
 	inUse--
+	return true
 }

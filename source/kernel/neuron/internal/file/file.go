@@ -31,8 +31,9 @@ type Object interface {
 	Mapping() Mapping
 	// Map gives page number index for a mapping; write says that the program may write to it.
 	Map(index uint64, write bool) (mem.Phys, abi.Errno)
-	// Close is called once, when the last reference is gone.
-	Close()
+	// Close is called when the last reference is gone, and no operation of any object is under way (see Reap). It does a bounded
+	// part of its work and reports whether that was the rest; if not, it is called again.
+	Close() (done bool)
 }
 
 // Mapping is how an object can be mapped.
@@ -59,12 +60,15 @@ func (Defaults) Seekable() bool                             { return false }
 func (Defaults) Truncate(int64) abi.Errno                   { return abi.EINVAL }
 func (Defaults) Mapping() Mapping                           { return MapsNothing }
 func (Defaults) Map(uint64, bool) (mem.Phys, abi.Errno)     { return 0, abi.ENODEV }
-func (Defaults) Close()                                     {}
+func (Defaults) Close() bool                                { return true }
 
 // MaxFiles bounds the open file descriptions of the whole system.
 const MaxFiles = 16384
 
 // A File is an open file description: what dup, fork and SCM_RIGHTS share.
+//
+// Invariant: nothing is closed while an operation is under way. An operation may drop the last reference to any file, that which
+// it works on included, and goes on using it: what has no reference waits for Reap.
 type File struct {
 	Object Object
 	Pos    int64
@@ -92,11 +96,10 @@ var (
 	freed *File // list of those used and released
 	open  int
 
-	// closing are the files whose last reference is gone. Closing a socket releases the files that wait in it, and so on:
-	// the list makes a loop of what would be a recursion as deep as programs can nest.
+	// closing are the files whose last reference is gone, oldest first. What closing one of them releases joins them.
 	closing struct {
 		first, last *File
-		busy        bool
+		grew        bool // since the last call of Dropped
 	}
 )
 
@@ -134,15 +137,17 @@ func Stat(o Object, st *abi.Stat) { o.Stat(escape.Hide(st)) }
 
 // Ref takes one more reference and returns f.
 func (f *File) Ref() *File {
+	if f.refs <= 0 {
+		panic("file: reference to a file without one")
+	}
 	f.refs++
 	return f
 }
 
-// Release drops a reference; the last one closes the object. Inside another file's closing it only marks f for
-// closing, which follows before the outermost Release returns.
+// Release drops a reference. With the last one f waits to be closed.
 func (f *File) Release() {
 	if f.refs <= 0 {
-		panic("file: release of a closed file")
+		panic("file: release of a file without a reference")
 	}
 	if f.refs--; f.refs > 0 {
 		return
@@ -154,28 +159,41 @@ func (f *File) Release() {
 		closing.last.next = f
 	}
 	closing.last = f
-	if closing.busy {
-		return
-	}
-	closing.busy = true
-	for closing.first != nil {
-		f = closing.first
-		closing.first = f.next
-		f.close()
-	}
-	closing.busy = false
+	closing.grew = true
 }
 
-func (f *File) close() {
-	for h := f.hooks; h != nil; h = f.hooks {
-		h.Unhook()
-		h.Owner.FileClosed(h)
+// Dropped reports whether a file has lost its last reference since the last call.
+func Dropped() bool {
+	d := closing.grew
+	closing.grew = false
+	return d
+}
+
+// Piece is how many files, or hooks of one, a Reap deals with.
+const Piece = 128
+
+// Reap closes some of the files that wait for it and reports whether there are more. It is called at the end of a trap, when
+// no operation is under way.
+func Reap() (more bool) {
+	for range Piece {
+		f := closing.first
+		switch {
+		case f == nil:
+			return false
+		case f.hooks != nil:
+			h := f.hooks
+			h.Unhook()
+			h.Owner.FileClosed(h)
+		case !f.Object.Close():
+			return true // a whole piece of work
+		default:
+			closing.first = f.next
+			*f = File{next: freed}
+			freed = f
+			open--
+		}
 	}
-	o := f.Object
-	*f = File{next: freed}
-	freed = f
-	open--
-	o.Close()
+	return closing.first != nil
 }
 
 // Hook asks for h to be told when f closes.

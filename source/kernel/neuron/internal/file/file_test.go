@@ -14,13 +14,18 @@ import (
 type thing struct {
 	Defaults
 	closed int
+	pieces int // of its closing that are not the last
 	holds  []*File
 	depth  *int // how deep closes are nested
 }
 
 func (*thing) Stat(*abi.Stat) {}
 
-func (o *thing) Close() {
+func (o *thing) Close() bool {
+	if o.pieces > 0 {
+		o.pieces--
+		return false
+	}
 	o.closed++
 	if o.depth != nil {
 		if *o.depth++; *o.depth > 1 {
@@ -30,6 +35,13 @@ func (o *thing) Close() {
 	}
 	for _, f := range o.holds {
 		f.Release()
+	}
+	return true
+}
+
+// reap closes all that was dropped.
+func reap() {
+	for Reap() {
 	}
 }
 
@@ -44,8 +56,57 @@ func TestReferences(t *testing.T) {
 		t.Error("closed with a reference left")
 	}
 	f.Release()
-	if o.closed != 1 || Open() != 0 {
+	if o.closed != 0 || Open() != 1 {
+		t.Error("closed while an operation may be under way")
+	}
+	if Reap() || o.closed != 1 || Open() != 0 {
 		t.Errorf("closed %d times, %d open", o.closed, Open())
+	}
+	if Reap() || o.closed != 1 {
+		t.Error("closed twice")
+	}
+}
+
+// TestReapInPieces: one Reap deals with a bounded number of files, of hooks, or with a piece of a large object.
+func TestReapInPieces(t *testing.T) {
+	var all []*thing
+	for range 2*Piece + 1 {
+		o := new(thing)
+		all = append(all, o)
+		New(o, 0).Release()
+	}
+	large := &thing{pieces: 2}
+	f := New(large, 0)
+	var o owner
+	hooks := make([]Hook, Piece+1)
+	for i := range hooks {
+		hooks[i].Owner = &o
+		f.Hook(&hooks[i])
+	}
+	f.Release()
+	if !Dropped() || Dropped() {
+		t.Error("Dropped is not true once")
+	}
+	closed := func() (n int) {
+		for _, o := range all {
+			n += o.closed
+		}
+		return n
+	}
+	for i, want := range []struct {
+		more                 bool
+		closed, told, pieces int
+	}{
+		{true, Piece, 0, 2}, {true, 2 * Piece, 0, 2}, {true, 2*Piece + 1, Piece - 1, 2}, {true, 2*Piece + 1, Piece + 1, 1},
+		{true, 2*Piece + 1, Piece + 1, 0}, {false, 2*Piece + 1, Piece + 1, 0},
+	} {
+		more := Reap()
+		if more != want.more || closed() != want.closed || len(o.told) != want.told || large.pieces != want.pieces {
+			t.Errorf("piece %d: %v, %d closed, %d hooks told, %d pieces left, want %+v", i, more, closed(), len(o.told), large.pieces, want)
+		}
+	}
+	if large.closed != 1 || Open() != 0 || Dropped() {
+		t.Errorf("closed %d times, %d open", large.closed, Open())
 	}
 }
 
@@ -63,6 +124,7 @@ func TestNestedClose(t *testing.T) {
 		inner = New(o, 0)
 	}
 	inner.Release()
+	reap()
 	for i, o := range things {
 		if o.closed != 1 {
 			t.Fatalf("file %d closed %d times", i, o.closed)
@@ -73,15 +135,32 @@ func TestNestedClose(t *testing.T) {
 	}
 }
 
-func TestReleaseTwicePanics(t *testing.T) {
-	f := New(new(thing), 0)
-	f.Release()
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic")
+// TestWithoutReference: a file that waits to be closed, or is closed, has no user any more.
+func TestWithoutReference(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		use  func(*File)
+	}{
+		{"file: release of a file without a reference", func(f *File) { f.Release() }},
+		{"file: reference to a file without one", func(f *File) { f.Ref() }},
+	} {
+		for _, closed := range []bool{false, true} {
+			f := New(new(thing), 0)
+			f.Release()
+			if closed {
+				reap()
+			}
+			func() {
+				defer func() {
+					if got := recover(); got != tt.what {
+						t.Errorf("closed %v: got %v, want a panic: %s", closed, got, tt.what)
+					}
+				}()
+				tt.use(f)
+			}()
+			reap()
 		}
-	}()
-	f.Release()
+	}
 }
 
 func TestMaxFiles(t *testing.T) {
@@ -95,6 +174,7 @@ func TestMaxFiles(t *testing.T) {
 	for _, f := range all {
 		f.Release()
 	}
+	reap()
 	if Open() != 0 {
 		t.Errorf("%d open", Open())
 	}
@@ -124,6 +204,10 @@ func TestHooks(t *testing.T) {
 		t.Errorf("%d hooks, want the other three", len(got))
 	}
 	f.Release()
+	if len(o.told) != 0 {
+		t.Error("told while an operation may be under way")
+	}
+	reap()
 	if !slices.Equal(o.told, want) {
 		t.Errorf("%d told, want three", len(o.told))
 	}
@@ -238,12 +322,14 @@ func TestTableModel(t *testing.T) {
 						t.Fatalf("fd %d: %d, want %v", fd, err, ok)
 					}
 				}
+				reap()
 				if Open() != len(model) {
 					t.Fatalf("%d files open, want %d", Open(), len(model))
 				}
 			},
 		})
 		table.Clear()
+		reap()
 		if Open() != 0 || mem.Available() != free {
 			t.Fatalf("left behind: %d files, %d pages", Open(), free-mem.Available())
 		}
@@ -278,6 +364,7 @@ func TestTableWithoutMemory(t *testing.T) {
 	}
 	child.Clear()
 	table.Clear()
+	reap()
 	if Open() != 0 || mem.Available() != 1 {
 		t.Errorf("left behind: %d files, %d pages free", Open(), mem.Available())
 	}

@@ -88,6 +88,7 @@ func TestHostileRecords(t *testing.T) {
 	l.Close()
 	for _, f := range []*file.File{data, ldata, good, goodPeer, packets, packetsPeer, loaded, loadedPeer, notSocket, pipeWriter} {
 		f.Release()
+		reap()
 	}
 	w.close()
 }
@@ -127,6 +128,7 @@ func TestAnything(t *testing.T) {
 			}
 			w.server.Send(usertest.In(b[:]), &r)
 			r.Release()
+			reap()
 		}
 		actions := map[string]func(*rapid.T){
 			"new": func(t *rapid.T) {
@@ -224,6 +226,7 @@ func TestAnything(t *testing.T) {
 					t.Skip()
 				}
 				files[0].Release()
+				reap()
 				files = files[1:]
 			},
 			"server dies": func(t *rapid.T) {
@@ -272,6 +275,7 @@ func TestAnything(t *testing.T) {
 		}
 		for _, f := range files {
 			f.Release()
+			reap()
 		}
 		w.close()
 		checkEmpty(t, free)

@@ -43,6 +43,7 @@ func newWorld(t fataler) *world {
 func (w *world) close() {
 	for _, f := range w.files {
 		f.Release()
+		reap()
 	}
 	w.files = nil
 }
@@ -50,6 +51,7 @@ func (w *world) close() {
 // die closes the serving end.
 func (w *world) die() {
 	w.files[1].Release()
+	reap()
 	w.files = w.files[:1]
 }
 
@@ -62,6 +64,7 @@ func start(t *testing.T, pages int) {
 
 func checkEmpty(t fataler, free int) {
 	t.Helper()
+	reap()
 	used := 0
 	for i := range namespaces {
 		if namespaces[i].used {
@@ -118,6 +121,7 @@ func (w *world) send(rec sockns.Record, f *file.File) {
 	}
 	n, err := w.server.Send(usertest.In(b[:]), &r)
 	r.Release()
+	reap()
 	if n != sockns.Size || err != abi.OK {
 		w.t.Fatalf("send: %d, %d", n, err)
 	}
@@ -178,6 +182,7 @@ func (w *world) accepted(s *Socket, id uint32) *file.File {
 	mine, theirs := file.New(a, abi.O_RDWR), file.New(b, abi.O_RDWR)
 	w.send(sockns.Record{Op: sockns.Accepted, ID: s.id, Arg0: id, Local: near, Remote: far}, theirs)
 	theirs.Release()
+	reap()
 	return mine
 }
 
@@ -251,6 +256,7 @@ func TestBind(t *testing.T) {
 	seen.Remove()
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -277,6 +283,7 @@ func TestBindFails(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -332,6 +339,7 @@ func TestConnectNonblocking(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -367,6 +375,7 @@ func TestConnectFails(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -411,7 +420,9 @@ func TestConnectExpires(t *testing.T) {
 		s.Close()
 	}
 	data.Release()
+	reap()
 	laterData.Release()
+	reap()
 	w.close()
 }
 
@@ -467,6 +478,7 @@ func TestStreamData(t *testing.T) {
 		t.Error("the server does not see the close")
 	}
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -499,6 +511,7 @@ func TestStreamReset(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 
 	s, data = w.connectedStream()
 	w.send(sockns.Record{Op: sockns.Error, ID: s.id, Errno: int32(abi.ETIMEDOUT)}, nil)
@@ -509,6 +522,7 @@ func TestStreamReset(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -534,6 +548,7 @@ func TestUnconnectedStream(t *testing.T) {
 	w.quiet()
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -614,6 +629,7 @@ func TestDatagrams(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -681,6 +697,7 @@ func TestConnectedDatagrams(t *testing.T) {
 	}
 	s.Close()
 	data.Release()
+	reap()
 	w.close()
 }
 
@@ -690,6 +707,7 @@ func TestServerClosesDatagramEnd(t *testing.T) {
 	w := newWorld(t)
 	s, data := w.open(unixsock.Datagram)
 	data.Release()
+	reap()
 	if _, err := s.Send(usertest.In([]byte("x")), &far, 0); err != abi.ENETDOWN {
 		t.Errorf("send: %d, want ENETDOWN", err)
 	}
@@ -756,15 +774,18 @@ func TestAccept(t *testing.T) {
 		}
 	}
 	c.Close()
+	reap()
 	if mine[0].Object.Ready()&abi.EPOLLHUP == 0 {
 		t.Error("the server does not see the close")
 	}
 	s.Close() // with one in the queue
+	reap()
 	if mine[1].Object.Ready()&abi.EPOLLHUP == 0 {
 		t.Error("the close of the listener left its queue open")
 	}
 	for _, f := range append(mine, data) {
 		f.Release()
+		reap()
 	}
 	w.close()
 }
@@ -799,6 +820,7 @@ func TestCloseFreesAddress(t *testing.T) {
 	w.quiet()
 	for _, f := range data {
 		f.Release()
+		reap()
 	}
 	w.close()
 }
@@ -837,6 +859,7 @@ func TestListenRefusals(t *testing.T) {
 	}
 	for _, f := range []*file.File{cdata, ddata, sdata} {
 		f.Release()
+		reap()
 	}
 	w.close()
 }
@@ -924,6 +947,7 @@ func TestServerDies(t *testing.T) {
 	}
 	for _, f := range []*file.File{f1, f2, f3, f4, f5, f6, mine} {
 		f.Release()
+		reap()
 	}
 	w.close()
 }
@@ -938,6 +962,7 @@ func TestNamespaceLifetime(t *testing.T) {
 	n := w.namespace
 	for _, f := range w.files {
 		f.Release()
+		reap()
 	}
 	if !n.used {
 		t.Error("freed with a socket in it")
@@ -947,6 +972,7 @@ func TestNamespaceLifetime(t *testing.T) {
 		t.Error("not freed")
 	}
 	data.Release()
+	reap()
 	var all []*Namespace
 	for range MaxNamespaces {
 		n, err := NewNamespace()
@@ -1037,7 +1063,9 @@ func TestOptions(t *testing.T) {
 		s.Close()
 	}
 	sdata.Release()
+	reap()
 	ddata.Release()
+	reap()
 	w.close()
 }
 
@@ -1059,6 +1087,7 @@ func TestLinger(t *testing.T) {
 		t.Errorf("the server's read after the close: %d, want ECONNRESET", err)
 	}
 	theirs.Release()
+	reap()
 
 	theirs = w.accepted(l, sockns.ServerID|2)
 	c, _ = l.Accept()
@@ -1069,9 +1098,11 @@ func TestLinger(t *testing.T) {
 		t.Errorf("the server's read after a close in good order: %d, %d", n, err)
 	}
 	theirs.Release()
+	reap()
 	l.Close()
 	w.want(sockns.Close)
 	ldata.Release()
+	reap()
 	w.close()
 }
 
@@ -1099,6 +1130,7 @@ func TestServerBehind(t *testing.T) {
 	q.Add(&seen.Waiter)
 	_, r := w.next()
 	r.Release()
+	reap()
 	if !seen.told(Answered) {
 		t.Error("room wakes nobody")
 	}
@@ -1126,6 +1158,7 @@ func TestMaxSockets(t *testing.T) {
 	for range MaxSockets - 1 {
 		s, data := w.open(unixsock.Stream)
 		data.Release() // leaves an end for the pair below
+		reap()
 		open = append(open, s)
 	}
 	l, data := w.listener(10)
@@ -1140,6 +1173,14 @@ func TestMaxSockets(t *testing.T) {
 		s.Close()
 	}
 	data.Release()
+	reap()
 	mine.Release()
+	reap()
 	w.close()
+}
+
+// reap closes what was dropped, as the end of a trap does.
+func reap() {
+	for file.Reap() {
+	}
 }

@@ -72,21 +72,22 @@ func (n *Namespace) Stat(st *abi.Stat) {
 }
 
 // Close is file.Object's: nobody can enter or serve the namespace any more.
-func (n *Namespace) Close() {
+func (n *Namespace) Close() bool {
 	n.open = false
 	n.release()
+	return true
 }
 
 // release frees the namespace when nothing is left of it.
 func (n *Namespace) release() {
-	if !n.open && n.out == nil && n.sockets == 0 {
+	if !n.open && n.server.in == nil && n.sockets == 0 {
 		n.used = false
 	}
 }
 
 // Serve opens the serving end. EBUSY while it is open; ENFILE without room for it.
 func (n *Namespace) Serve() (*Server, abi.Errno) {
-	if n.out != nil {
+	if n.server.in != nil {
 		return nil, abi.EBUSY
 	}
 	out, in, err := unixsock.Pair(unixsock.Seqpacket)

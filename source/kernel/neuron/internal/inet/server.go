@@ -14,7 +14,8 @@ import (
 type Server struct {
 	file.Defaults
 	namespace *Namespace
-	in        *unixsock.Socket // the server's end of the records' pair
+	in        *unixsock.Socket // the server's end of the records' pair; nil while nobody serves
+	told      int              // while it closes: sockets[:told] know
 }
 
 // Recv receives one record; the results are those of unixsock's Recv.
@@ -69,19 +70,29 @@ func (s *Server) Stat(st *abi.Stat) {
 	st.Blksize = mem.PageSize
 }
 
+// piece is how many sockets one Close of a server looks at.
+const piece = 256
+
 // Close is file.Object's: the end of the namespace's network. What waits for an answer gets ENETDOWN; another server may follow.
-func (s *Server) Close() {
+func (s *Server) Close() bool {
 	n := s.namespace
-	s.in.Close()
-	n.out.Close()
-	s.in, n.out = nil, nil
-	for i := range sockets[:fresh] {
-		if one := &sockets[i]; one.namespace == n {
+	if n.out != nil {
+		n.out.Close()
+		n.out, s.told = nil, 0 // no socket is made any more
+	}
+	for end := min(s.told+piece, fresh); s.told < end; s.told++ {
+		if one := &sockets[s.told]; one.namespace == n {
 			one.goDown()
 		}
 	}
+	if s.told < fresh {
+		return false
+	}
+	s.in.Close()
+	s.in = nil
 	n.room.Notify(Answered)
 	n.release()
+	return true
 }
 
 // goDown tells the socket that its server is gone.

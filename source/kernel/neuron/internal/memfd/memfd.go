@@ -246,11 +246,12 @@ func (f *Memfd) Stat(st *abi.Stat) {
 }
 
 // Close is file.Object's. Pages that are still mapped live on until they are unmapped.
-func (f *Memfd) Close() {
+func (f *Memfd) Close() bool {
 	f.cut(0)
 	if f.root != 0 {
 		mem.Free(f.root)
 	}
 	f.next, freed = freed, f
 	inUse--
+	return true
 }

@@ -218,20 +218,24 @@ func (e *End) Stat(st *abi.Stat) {
 }
 
 // Close is file.Object's: the other end learns of it, the second close frees the pipe.
-func (e *End) Close() {
+func (e *End) Close() bool {
+	if !e.open {
+		panic("pipe: closed twice")
+	}
 	p := e.pipe
 	e.open = false
 	// Whoever still waits here must look at its descriptor again.
 	e.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
 	if other := p.other(e); other.open {
 		other.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
-		return
+		return true
 	}
 	for !p.empty() {
 		p.drop()
 	}
 	p.next, freed = freed, p
 	inUse--
+	return true
 }
 
 func (p *pipe) other(e *End) *End {

@@ -7,6 +7,7 @@ import (
 
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/user"
 	"nexus/source/kernel/neuron/internal/vm"
@@ -89,6 +90,73 @@ func TestSliceIsKeptWhileItLasts(t *testing.T) {
 	a.Yield()
 	if got := threadOf(Schedule(h)); got != b {
 		t.Error("did not yield")
+	}
+}
+
+// slow is an object whose closing takes time.
+type slow struct{ file.Defaults }
+
+func (slow) Stat(*abi.Stat) {}
+func (slow) Close() bool {
+	arch.Host.Time += 20
+	return true
+}
+
+// TestClosesBeforeItGoesOn: who drops many files goes on when all of them are closed, in its own time: the devices and the
+// other threads have their turn meanwhile.
+func TestClosesBeforeItGoesOn(t *testing.T) {
+	p, a, h := boot(t)
+	b, _ := NewThread(p, h)
+	b.Start()
+	Schedule(h)
+	polled := 0
+	Devices = func() { polled++ }
+	arch.Host.PendingSet = arch.PendingExternal
+	drop := func(n int) {
+		for range n {
+			file.New(slow{}, 0).Release()
+		}
+	}
+	drop(3 * file.Piece)
+	if got := threadOf(Schedule(h)); got != a || file.Open() != 0 || polled != 2 {
+		t.Errorf("went on with %d files open, after %d looks at the devices, want 0 and 2", file.Open(), polled)
+	}
+	drop(8192)
+	var order []*Thread
+	for range 20 {
+		c := threadOf(Schedule(h))
+		order = append(order, c)
+		if c == a {
+			break
+		}
+		arch.Host.Time += slice
+	}
+	if len(order) < 2 || order[0] != b || order[len(order)-1] != a || file.Open() != 0 {
+		t.Errorf("%d turns, %d files open, want turns of the other thread until none is", len(order), file.Open())
+	}
+}
+
+// TestEndIsToldAfterCloses: what a process had open is closed before its parent hears of its end.
+func TestEndIsToldAfterCloses(t *testing.T) {
+	_, a, h := boot(t)
+	child, b := newProcess(t, a.Process, h)
+	for range 1000 {
+		child.Files.Install(file.New(slow{}, 0), 0, false)
+	}
+	Schedule(h)
+	a.Wait(-1, true)
+	if threadOf(Schedule(h)) != b {
+		t.Fatal("the child does not run")
+	}
+	b.Exit(0)
+	if threadOf(Schedule(h)) != a {
+		t.Fatal("the parent is not woken")
+	}
+	if c, err := a.Wait(-1, true); c != child || err != abi.OK {
+		t.Fatal("no dead child:", err)
+	}
+	if threadOf(Schedule(h)) != a || file.Open() != 0 {
+		t.Errorf("%d files of the child are open", file.Open())
 	}
 }
 

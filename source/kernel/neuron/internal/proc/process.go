@@ -266,6 +266,7 @@ func (t *Thread) Wait(id int, hang bool) (child *Process, err abi.Errno) {
 		}
 		any = true
 		if c.state == zombie {
+			t.closing = true // what the child had open is closed before its end is told
 			return c, abi.OK
 		}
 	}

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
 )
 
 // BigLock is held by whoever is in the kernel.
@@ -70,19 +71,30 @@ var Devices func()
 
 // Schedule is the end of every trap: it handles what became due, picks who goes on, and returns its registers with its
 // address space, floating-point registers and alarm in force.
+//
+// A trap closes a piece of the files that were dropped. Where that is not all, who dropped them goes on with it in its own
+// time, and what it called has not ended before.
 func Schedule(ah *arch.Hart) *arch.Context {
 	h := hartOf(ah)
 	now := arch.ReadTime()
+	dropped, more := file.Dropped(), file.Reap()
 	if c := h.current; c != nil {
 		c.Process.charge(now - h.started)
+		c.closing = c.closing || dropped
 	}
 	for {
 		expire(now)
 		t := h.pick(now)
-		if t == nil {
+		switch {
+		case more && (t == nil || t.closing):
+			now = h.preempt()
+			more = file.Reap()
+			continue
+		case t == nil:
 			now = h.idle()
 			continue
 		}
+		t.closing = false
 		if !t.deliver() {
 			continue // it did not survive its signals
 		}
@@ -114,6 +126,16 @@ func (h *Hart) pick(now uint64) *Thread {
 	t.state = running
 	h.sliceEnd = now + slice
 	return t
+}
+
+// preempt is where a long work lets the devices have their turn. It returns the time.
+func (h *Hart) preempt() (now uint64) {
+	h.leave()
+	if arch.Pending()&arch.PendingExternal != 0 {
+		Devices()
+	}
+	h.resume()
+	return arch.ReadTime()
 }
 
 // idle sleeps until something is due and returns the time. The address space stays: most often its thread is next.

@@ -48,6 +48,7 @@ type Thread struct {
 	alternate     Stack
 	clearID       uint64
 	forked        *Process // child of a vfork in progress
+	closing       bool     // it goes on when no file waits to be closed
 }
 
 var (

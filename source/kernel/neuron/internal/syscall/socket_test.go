@@ -20,7 +20,7 @@ import (
 
 // Numbers of the calls that the tests make.
 const (
-	nrDup, nrFcntl, nrClose, nrRead, nrWrite         = 23, 25, 57, 63, 64
+	nrDup, nrDup3, nrFcntl, nrClose, nrRead, nrWrite = 23, 24, 25, 57, 63, 64
 	nrSocket, nrSocketpair, nrBind, nrListen         = 198, 199, 200, 201
 	nrConnect, nrGetsockname, nrGetpeername          = 203, 204, 205
 	nrSendto, nrRecvfrom, nrSetsockopt, nrGetsockopt = 206, 207, 208, 209
@@ -69,6 +69,8 @@ func start(t *testing.T) *caller {
 	proc.Schedule(hart)
 	t.Cleanup(func() {
 		p.Exit(hart, 0)
+		for file.Reap() {
+		}
 		if file.Open() != 0 || unixsock.Open() != 0 || inet.Open() != 0 || unixsock.Parcels() != 0 {
 			t.Errorf("left behind: %d files, %d ends, %d sockets, %d parcels", file.Open(), unixsock.Open(), inet.Open(), unixsock.Parcels())
 		}
@@ -114,6 +116,8 @@ func (p *caller) call(n int, args ...uint64) (value int64, err abi.Errno, blocke
 func (p *caller) again() (value int64, err abi.Errno, blocked bool) {
 	pc := p.thread.X[arch.PC]
 	Handle(p.thread)
+	for file.Reap() {
+	}
 	if p.thread.X[arch.PC] == pc {
 		return 0, abi.OK, true
 	}

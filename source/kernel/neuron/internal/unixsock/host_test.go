@@ -158,6 +158,7 @@ func (w *twin) send(t *rapid.T) {
 	wantN, want := hostSend(fd, p, oob, unix.MSG_DONTWAIT)
 	n, err := s.Send(usertest.In(p), nil, r, MSG_DONTWAIT)
 	r.Release()
+	reap()
 	if n != wantN || err != want {
 		t.Fatalf("send(%d, %v) = %d, %d, want %d, %d", len(p), which, n, err, wantN, want)
 	}
@@ -184,6 +185,7 @@ func (w *twin) recv(t *rapid.T) {
 		w.host.which(t, oob[:noob])
 		if r != nil {
 			r.Release()
+			reap()
 		}
 		r = nil
 	}
@@ -203,6 +205,7 @@ func (w *twin) recv(t *rapid.T) {
 		}
 	}
 	r.Release()
+	reap()
 }
 
 func (w *twin) soError(t *rapid.T) {
@@ -286,6 +289,7 @@ func TestLikeHost(t *testing.T) {
 					t.Error("a file that is still held was closed")
 				}
 				f.Release()
+				reap()
 			}
 		})
 	}

@@ -222,7 +222,7 @@ func (s *Socket) Abort() {
 
 // Close is file.Object's. The peer of a connection sees its end, or ECONNRESET if something was never read; descriptors
 // that nobody received are closed.
-func (s *Socket) Close() {
+func (s *Socket) Close() bool {
 	// Whoever still waits here must look at its descriptor again.
 	s.queue.Notify(all)
 	unread := !s.in.empty()
@@ -241,6 +241,7 @@ func (s *Socket) Close() {
 		}
 	}
 	s.free()
+	return true
 }
 
 // purge drops everything that waits at s.

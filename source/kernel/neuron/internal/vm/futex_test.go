@@ -81,6 +81,7 @@ func TestKeyOutlivesThePage(t *testing.T) {
 	s.Munmap(own, 8*page)
 	s.Munmap(va, page)
 	f.Release()
+	reapFiles()
 
 	other, _ := NewSpace()
 	window.File = newMemfd(t, 1)

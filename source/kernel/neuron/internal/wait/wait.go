@@ -7,8 +7,8 @@ package wait
 
 import "nexus/source/kernel/neuron/internal/abi"
 
-// A Sink is told when the object it waits for has changed. Wake may take w off its queue but must not touch any other
-// waiter of the same queue.
+// A Sink is told when the object it waits for has changed. Wake may take any waiter off the queue, w or another, which is then not
+// told any more; it adds none and does not notify the queue again.
 type Sink interface {
 	Wake(w *Waiter, ev abi.Events)
 }
@@ -26,6 +26,8 @@ type Waiter struct {
 // A Queue is the list of those who wait for an object, oldest first. The zero Queue is empty.
 type Queue struct {
 	first, last *Waiter
+	next        *Waiter // while it is notified: who is looked at next
+	told        bool    // it is being notified
 }
 
 // Empty reports whether nobody waits.
@@ -33,6 +35,9 @@ func (q *Queue) Empty() bool { return q.first == nil }
 
 // Add puts w at the end of the queue. If w waits elsewhere it is moved.
 func (q *Queue) Add(w *Waiter) {
+	if q.told {
+		panic("wait: a waiter is added while the queue is notified")
+	}
 	w.Remove()
 	w.queue, w.prev, w.next = q, q.last, nil
 	if q.last != nil {
@@ -52,6 +57,9 @@ func (w *Waiter) Remove() {
 	if q == nil {
 		return
 	}
+	if q.next == w {
+		q.next = w.next
+	}
 	if w.prev != nil {
 		w.prev.next = w.next
 	} else {
@@ -67,11 +75,15 @@ func (w *Waiter) Remove() {
 
 // Notify tells every waiter that wants one of the events ev.
 func (q *Queue) Notify(ev abi.Events) {
-	for w := q.first; w != nil; {
-		next := w.next
+	if q.told {
+		panic("wait: a queue is notified while it is notified")
+	}
+	q.told = true
+	for w := q.first; w != nil; w = q.next {
+		q.next = w.next
 		if (w.Mask|abi.EPOLLERR|abi.EPOLLHUP)&ev != 0 {
 			w.Sink.Wake(w, ev)
 		}
-		w = next
 	}
+	q.told = false
 }

@@ -88,3 +88,76 @@ func TestModel(t *testing.T) {
 		})
 	})
 }
+
+// A hook is a sink that does something when it is told.
+type hook func()
+
+func (h hook) Wake(*Waiter, abi.Events) { h() }
+
+// TestWakeTakesOthersOff: who is told may take others off the queue, those that come next included; whoever stays is told.
+func TestWakeTakesOthersOff(t *testing.T) {
+	for _, tt := range []struct {
+		off, want []int // whom waiter 1 of 0 to 4 takes off
+	}{
+		{[]int{2}, []int{0, 1, 3, 4}},
+		{[]int{2, 3}, []int{0, 1, 4}},
+		{[]int{3, 2}, []int{0, 1, 4}},
+		{[]int{1, 2}, []int{0, 1, 3, 4}},
+		{[]int{0}, []int{0, 1, 2, 3, 4}},
+		{[]int{2, 3, 4}, []int{0, 1}},
+		{[]int{4}, []int{0, 1, 2, 3}},
+	} {
+		var q, other Queue
+		var told []int
+		waiters := make([]Waiter, 5)
+		for i := range waiters {
+			waiters[i].Mask = abi.EPOLLIN
+			waiters[i].Sink = hook(func() {
+				if told = append(told, i); i != 1 || q.Empty() {
+					return
+				}
+				for _, k := range tt.off {
+					waiters[k].Remove()
+					other.Add(&waiters[k]) // it may wait elsewhere at once
+				}
+			})
+			q.Add(&waiters[i])
+		}
+		q.Notify(abi.EPOLLIN)
+		if !slices.Equal(told, tt.want) {
+			t.Errorf("taking off %v: told %v, want %v", tt.off, told, tt.want)
+		}
+		for i := range waiters {
+			if waiters[i].queue == &q {
+				waiters[i].Remove()
+			}
+		}
+		told = nil
+		other.Notify(abi.EPOLLIN)
+		if len(told) != len(tt.off) {
+			t.Errorf("taking off %v: told elsewhere %v", tt.off, told)
+		}
+	}
+}
+
+// TestWakeMustNot: what would make a walk endless ends the machine.
+func TestWakeMustNot(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		wake func(q *Queue)
+	}{
+		{"wait: a waiter is added while the queue is notified", func(q *Queue) { q.Add(new(Waiter)) }},
+		{"wait: a queue is notified while it is notified", func(q *Queue) { q.Notify(abi.EPOLLIN) }},
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != tt.what {
+					t.Errorf("got %v, want a panic: %s", got, tt.what)
+				}
+			}()
+			var q Queue
+			q.Add(&Waiter{Mask: abi.EPOLLIN, Sink: hook(func() { tt.wake(&q) })})
+			q.Notify(abi.EPOLLIN)
+		}()
+	}
+}
