@@ -46,8 +46,6 @@ var (
 	board machine.Machine
 	// reserved is memory that the firmware has put something into.
 	reserved [2]mem.Range
-	// fixedSeed is the deterministic profile's.
-	fixedSeed [32]byte
 )
 
 func main() {}
@@ -99,6 +97,7 @@ func boot(hartID, treeAt, root uint64) {
 	console.Text(", archive ")
 	console.Number(uint64(board.Archive.End-board.Archive.Start) >> 10)
 	console.Text(" KiB\n")
+	sayEntropy()
 	openArchive()
 	provoke()
 	startInit()
@@ -140,12 +139,15 @@ func initMemory(treeAt mem.Phys, treeSize int) {
 }
 
 func initClockAndChance() {
+	now := wallClock()
 	if board.Deterministic {
-		random.Seed(fixedSeed[:])
+		random.Fix()
 	} else {
 		random.Seed(tree.RNGSeed())
+		random.Mix(arch.ReadTime(), now)
 	}
-	ahead := proc.SetRealtime(wallClock())
+	tree.EraseRNGSeed()
+	ahead := proc.SetRealtime(now)
 	p, ok := mem.Alloc()
 	if !ok {
 		stop("memory: ", "used up at boot")
@@ -153,6 +155,19 @@ func initClockAndChance() {
 	program.VDSO.Page = p
 	program.VDSO.SignalReturn = uint64(vdso.Build((*[4096]byte)(mem.Bytes(p)), board.Timebase, int64(ahead)))
 	program.VDSOFile = file.New(&program.VDSO, abi.O_RDONLY)
+}
+
+// sayEntropy tells what the random generator began with.
+func sayEntropy() {
+	switch {
+	case board.Deterministic:
+		console.Text("neuron: entropy fixed, deterministic profile\n")
+	case random.Seeded():
+		console.Text("neuron: entropy seeded\n")
+	default:
+		console.Text("neuron: entropy missing, getrandom waits for ever: the device tree has no rng-seed. " +
+			"Boot with nx boot, or QEMU without -dtb, or nexus.profile=deterministic\n")
+	}
 }
 
 func openArchive() {

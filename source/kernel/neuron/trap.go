@@ -8,6 +8,7 @@ import (
 	"nexus/source/kernel/neuron/internal/device"
 	"nexus/source/kernel/neuron/internal/plic"
 	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/random"
 	"nexus/source/kernel/neuron/internal/syscall"
 	"nexus/source/kernel/neuron/internal/vm"
 )
@@ -66,6 +67,7 @@ func interrupts() {
 		if source == 0 {
 			return
 		}
+		random.Stir(arch.ReadTime())
 		switch {
 		case source == board.UARTInterrupt:
 			console.Console.Interrupt()

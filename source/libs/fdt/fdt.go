@@ -5,7 +5,7 @@
 // fail for any reason but "not there". The blob comes from firmware or an operator and is not trusted.
 //
 // The package is restricted Go (no heap, no initialisers, no imports), so that the kernel and ordinary programs read
-// the tree with the same code. The blob must not change while a Tree is in use.
+// the tree with the same code. The blob must not change while a Tree is in use, but by Node.Erase.
 package fdt
 
 // MaxDepth bounds how deeply nodes may nest; the root is at depth 1. QEMU's virt machine needs 5.

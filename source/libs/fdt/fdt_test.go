@@ -460,3 +460,38 @@ func BenchmarkExercise(b *testing.B) {
 		exercise(&tree, blob)
 	}
 }
+
+// Who has erased a property leaves a valid tree in which neither its name nor its value is found.
+func TestErase(t *testing.T) {
+	seed := []byte{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	blob := new(builder).begin("").begin("chosen").
+		text("bootargs", "a b").property("rng-seed", seed).property("rng-seed", seed[1:]).text("stdout-path", "/serial").end().
+		begin("after").end().end().finish()
+	var tree Tree
+	if code := tree.Open(blob); code != OK {
+		t.Fatal(code)
+	}
+	tree.EraseRNGSeed()
+	if got := tree.RNGSeed(); got != nil {
+		t.Errorf("got seed %v", got)
+	}
+	if bytes.Contains(blob, seed[1:5]) {
+		t.Error("the seed is still in the blob")
+	}
+	if code := tree.Open(blob); code != OK {
+		t.Fatalf("afterwards: %v", code)
+	}
+	chosen, _ := tree.Lookup("/chosen")
+	if got, _ := chosen.Text("stdout-path"); string(got) != "/serial" {
+		t.Errorf("the property behind it became %q", got)
+	}
+	if got := tree.BootArgs(); string(got) != "a b" {
+		t.Errorf("the property before it became %q", got)
+	}
+	if _, ok := tree.Lookup("/after"); !ok {
+		t.Error("the node behind it is gone")
+	}
+	if chosen.Erase("rng-seed") || (Node{}).Erase("rng-seed") {
+		t.Error("what is not there was erased")
+	}
+}

@@ -211,3 +211,25 @@ func (n Node) translate(r Range) (Range, bool) {
 	}
 	return Range{}, false
 }
+
+// Erase overwrites the named property of n with FDT_NOP (§5.4.1), its value included, and reports whether there was one. It is the
+// one change that this package makes: what other views of the blob see stays a valid tree.
+func (n Node) Erase(name string) bool {
+	for p, ok := n.FirstProperty(); ok; p, ok = p.Next() {
+		if string(p.Name()) != name {
+			continue
+		}
+		gone := p.tree.structure[p.at:align4(p.at+propertyHeader+p.length())]
+		for i := range gone {
+			gone[i] = 0
+			if i%4 == 3 {
+				gone[i] = tokenNop
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// Start is where in the structure block n's first property is, or would be.
+func (n Node) Start() int { return n.body }

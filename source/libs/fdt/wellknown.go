@@ -66,12 +66,20 @@ func (t *Tree) Initrd() (Range, bool) {
 	return Range{start, end - start}, true
 }
 
-// RNGSeed returns /chosen's rng-seed, nil if there is none. It is a view of the blob, so that a reader who has used
-// the seed can overwrite it.
+const rngSeed = "rng-seed"
+
+// RNGSeed returns /chosen's rng-seed (dt-schema, chosen.yaml), nil if there is none. It is a view of the blob.
 func (t *Tree) RNGSeed() []byte {
 	n, _ := t.Lookup("/chosen")
-	v, _ := n.Property("rng-seed")
+	v, _ := n.Property(rngSeed)
 	return v
+}
+
+// EraseRNGSeed takes the seed out of the blob, so that who reads the tree later does not learn it.
+func (t *Tree) EraseRNGSeed() {
+	n, _ := t.Lookup("/chosen")
+	for n.Erase(rngSeed) {
+	}
 }
 
 // TimebaseFrequency returns how many times a second the time CSR counts: /cpus' timebase-frequency, else that of the

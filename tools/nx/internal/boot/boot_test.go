@@ -2,6 +2,7 @@ package boot
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"maps"
 	"os"
@@ -10,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"nexus/source/libs/fdt"
 	"nexus/tools/mkarchive/newc"
+	"nexus/tools/nx/internal/machine"
+	"nexus/tools/nx/internal/rundir"
 )
 
 func TestArchiveFiles(t *testing.T) {
@@ -90,5 +94,69 @@ func TestMode(t *testing.T) {
 	names := slices.Sorted(maps.Keys(mode))
 	if !slices.Equal(names, []string{"net", "nic", "profile", "stay"}) || mode["stay"] != "yes" {
 		t.Errorf("got %v", mode)
+	}
+}
+
+// Each boot of the default profile has a tree of its own, with a seed that no other has; it is for its owner's eyes and is gone
+// once it was read. The deterministic profile boots with the tree as it is.
+func TestOwnTree(t *testing.T) {
+	source, blob := "../../../../pkg/dts/virt-nexus.dts", filepath.Join(t.TempDir(), "dtb")
+	if err := machine.CompileTree(t.Context(), "dtc", source, blob); err != nil {
+		t.Fatal(err)
+	}
+	given, err := os.ReadFile(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := rundir.Make(filepath.Join(t.TempDir(), "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds := map[string]bool{}
+	for i, o := range []Options{
+		{Profile: machine.Deterministic}, {Profile: machine.Default}, {Profile: machine.Default, Memory: 256}, {Profile: machine.Deterministic, Memory: 256},
+	} {
+		if o.Guest, err = root.Create("", rundir.State{}); err != nil {
+			t.Fatal(err)
+		}
+		defer o.Guest.Close(true)
+		o.DTB = blob
+		if err := o.ownTree(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(o.DTB)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tree fdt.Tree
+		if code := tree.Open(data); code != fdt.OK {
+			t.Fatal(code)
+		}
+		if m, _ := tree.Memory(0); m.Size != uint64(cmp.Or(o.Memory, 128))<<20 {
+			t.Errorf("%d: %d bytes of memory", i, m.Size)
+		}
+		seed := tree.RNGSeed()
+		if o.Profile == machine.Deterministic {
+			if seed != nil || o.Memory == 0 && o.DTB != blob {
+				t.Errorf("%d: got tree %s with seed %x", i, o.DTB, seed)
+			}
+			continue
+		}
+		if len(seed) != machine.SeedSize || seeds[string(seed)] {
+			t.Errorf("%d: got seed %x", i, seed)
+		}
+		seeds[string(seed)] = true
+		if info, err := os.Stat(o.DTB); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%d: %v, %v", i, info.Mode(), err)
+		}
+		r := &run{opts: o}
+		r.forgetSeed()
+		r.forgetSeed()
+		if _, err := os.Stat(o.DTB); !errors.Is(err, os.ErrNotExist) || r.report.Warnings != nil {
+			t.Errorf("%d: afterwards %v, %q", i, err, r.report.Warnings)
+		}
+	}
+	if now, err := os.ReadFile(blob); err != nil || !bytes.Equal(now, given) {
+		t.Errorf("the tree of all boots was changed: %v", err)
 	}
 }

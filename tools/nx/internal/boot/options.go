@@ -4,6 +4,7 @@ package boot
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -61,6 +62,8 @@ type Options struct {
 	Guest *rundir.Guest // the guest's folder, for its console, report and capture
 
 	PCAP string // write the capture here
+
+	seeded bool // DTB is a tree with this boot's seed in it
 }
 
 // leastTimeout is the shortest bound on a run.
@@ -123,20 +126,31 @@ func (o *Options) prepare(ctx context.Context) (machine.QEMU, error) {
 			return qemu, err
 		}
 	}
-	if o.Memory != 0 {
-		err = o.sizeTree()
-	}
-	return qemu, err
+	return qemu, o.ownTree()
 }
 
-// sizeTree puts a device tree with the memory asked for into the guest's folder.
-func (o *Options) sizeTree() error {
+// ownTree puts a device tree with the memory asked for, and a seed that no other boot has, into the guest's folder. The
+// deterministic profile has no use for a seed.
+func (o *Options) ownTree() error {
+	o.seeded = o.Profile == machine.Default
+	if o.Memory == 0 && !o.seeded {
+		return nil
+	}
 	tree, err := named.Read(o.DTB, machine.MaxFile)
 	if err != nil {
 		return err // CheckFile just read it
 	}
-	if tree, err = machine.SetMemory(tree, o.Memory); err != nil {
-		return fmt.Errorf("--memory %d: %s: %w", o.Memory, o.DTB, err)
+	if o.Memory != 0 {
+		if tree, err = machine.SetMemory(tree, o.Memory); err != nil {
+			return fmt.Errorf("--memory %d: %s: %w", o.Memory, o.DTB, err)
+		}
+	}
+	if o.seeded {
+		seed := make([]byte, machine.SeedSize)
+		_, _ = rand.Read(seed) // never fails (crypto/rand)
+		if tree, err = machine.SetSeed(tree, seed); err != nil {
+			return fmt.Errorf("a seed cannot be put into %s: %w", o.DTB, err)
+		}
 	}
 	o.DTB = o.Guest.Path(rundir.TreeFile)
 	return os.WriteFile(o.DTB, tree, 0o600)

@@ -3,6 +3,7 @@ package boot
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -152,6 +153,7 @@ func (r *run) boot(ctx context.Context, qemu string) error {
 	r.follow(ctx, m)
 
 	exit := m.Wait()
+	r.forgetSeed()
 	r.report.EndedAt = r.report.Started.Add(exit.Took)
 	r.report.Host = r.backend.outcomes()
 	r.shut()
@@ -270,6 +272,7 @@ func (r *run) drain() {
 
 // take takes one line.
 func (r *run) take(l machine.Line) {
+	r.forgetSeed()
 	line := Line{At: l.At, Text: l.Text}
 	r.report.Console = append(r.report.Console, line)
 	r.noteFirmware(line)
@@ -279,6 +282,14 @@ func (r *run) take(l machine.Line) {
 	}
 	r.log.add(line, hit != nil, forbidden)
 	r.watch.Line(line, hit, forbidden)
+}
+
+// forgetSeed removes the device tree that has the boot's seed in it. QEMU has read it before the firmware's first line.
+func (r *run) forgetSeed() {
+	if r.opts.seeded {
+		r.opts.seeded = false
+		r.warn(os.Remove(r.opts.DTB))
+	}
 }
 
 // judge applies the contract to what is known so far.

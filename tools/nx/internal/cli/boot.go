@@ -70,7 +70,7 @@ func (f *bootFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.NIC, "nic", boot.NICAuto, "network card's back end: auto, tap, wire, user or none")
 	fs.StringVar(&f.Net, "net", boot.NetStub, "how virt0 gets its address: stub, static or dhcp")
-	fs.StringVar(&f.Profile, "profile", machine.Deterministic, "deterministic or default")
+	fs.StringVar(&f.Profile, "profile", "", "clock and randomness: deterministic, or default, which are the host's; the default is deterministic, with --stay or --detach it is default")
 	fs.BoolVar(&f.Icount, "icount", false, "count instructions: guest time is what the guest executed")
 	fs.BoolVar(&f.Stay, "stay", false, "serve on after the proof, until ^C or --timeout")
 	fs.DurationVar(&f.Timeout, "timeout", 30*time.Second, "bound on the whole run; with --stay the default is 24h")
@@ -114,6 +114,7 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 	if f.Stay && !cmd.Flags().Changed("timeout") {
 		f.Timeout = 24 * time.Hour
 	}
+	f.Profile = cmp.Or(f.Profile, f.usualProfile())
 	if err := f.check(cmd); err != nil {
 		return err
 	}
@@ -141,6 +142,15 @@ func (f *bootFlags) run(cmd *cobra.Command, s streams) error {
 		return err
 	}
 	return f.boot(cmd.Context(), s, nic, why)
+}
+
+// usualProfile is for who names none: a boot that is only judged is the same every time, a guest that serves somebody must have
+// secrets of its own and the right time. Who counts instructions has asked for the former.
+func (f *bootFlags) usualProfile() string {
+	if f.Stay && !f.Icount {
+		return machine.Default
+	}
+	return machine.Deterministic
 }
 
 // check refuses flags that mean nothing.

@@ -50,6 +50,7 @@ func fakeQEMU(args []string) int {
 	case "mute":
 		return goodGuest(args, false)
 	case "liar":
+		say(deterministic...)
 		say(untilHeard...)
 		say("virtionetd: rx frame len=60")
 		say(untilFetched...)
@@ -58,7 +59,7 @@ func fakeQEMU(args []string) int {
 		say(atTheEnd)
 		return 0
 	case "panic":
-		say("nexus-init: profile deterministic", "neuron: fatal: test")
+		say(append(deterministic, "neuron: fatal: test")...)
 		select {}
 	case "failed":
 		say("neuron: power off, init exited with status 1")
@@ -78,7 +79,7 @@ func fakeQEMU(args []string) int {
 			panic(err)
 		}
 		conn.Write(bytes.Repeat([]byte{0xff}, 100))
-		say("nexus-init: profile deterministic")
+		say("neuron: entropy fixed, deterministic profile")
 		return 0
 	default:
 		panic("no scenario " + scenario)
@@ -101,11 +102,13 @@ func say(lines ...string) {
 	}
 }
 
-// What a good guest prints: until it first hears the host, until it has fetched
+// What a guest prints first in the deterministic profile.
+var deterministic = []string{"neuron: entropy fixed, deterministic profile", "nexus-init: profile deterministic"}
+
+// What a good guest prints then: until it first hears the host, until it has fetched
 // the host's page once and twice, until its datagram came back, and at its end.
 var (
 	untilHeard = []string{
-		"nexus-init: profile deterministic",
 		"nexus-init: start virtionetd", "virtionetd: ready",
 		"virtionetd: mmio=0x10002000 irq=2 mac=02:00:00:00:00:01 mtu=1500", "nexus-init: virtionetd ready",
 		"nexus-init: start netstackd", "netstackd: ready", "netstackd: lo up", "netstackd: virt0 dhcp addr=10.0.2.15",
@@ -135,7 +138,7 @@ var (
 const firmwareLines = 2
 
 // goodLines is how many lines a good guest prints, each a marker: those, the first frame's and atTheEnd.
-var goodLines = len(untilHeard) + len(untilFetched) + len(untilEchoed) + len(untilDone) + 2
+var goodLines = len(deterministic) + len(untilHeard) + len(untilFetched) + len(untilEchoed) + len(untilDone) + 2
 
 // goodGuest does what it says, on whichever back end it is given. With
 // echo=false it has no echo service.
@@ -165,6 +168,11 @@ func goodGuest(args []string, echo bool) int {
 		conn, err := stack.ListenPacket(hostpeer.EchoPort)
 		check(err)
 		go echoForever(conn)
+	}
+	if strings.Contains(argument(args, "-append"), "nexus.profile=default") {
+		say("neuron: entropy seeded", "nexus-init: profile default")
+	} else {
+		say(deterministic...)
 	}
 	say(untilHeard...)
 

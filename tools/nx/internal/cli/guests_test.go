@@ -157,7 +157,7 @@ func TestGuestsSideBySide(t *testing.T) {
 	}
 	b.says(t, exitDone, []string{"logs", "b"}, "OpenSBI v0 (fake)\n", " * virtionetd: ready\n")
 	b.says(t, exitDone, []string{"logs", "-f", "b"}, " * virtionetd: ready\n", "nexus: b ended: ")
-	if out := b.says(t, exitDone, []string{"logs", "--raw", "b"}); !strings.HasPrefix(out, "\nOpenSBI v0 (fake)\nnexus-init: profile deterministic\n") {
+	if out := b.says(t, exitDone, []string{"logs", "--raw", "b"}); !strings.HasPrefix(out, "\nOpenSBI v0 (fake)\nneuron: entropy seeded\n") {
 		t.Errorf("raw:\n%s", out)
 	}
 	var report boot.Report
@@ -217,7 +217,7 @@ func TestDetachHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, out := b.detach(t, "--contract", b.path("contract"))
-	if status != exitUnproven || !strings.Contains(out, "the machine was stopped: its boot is not proven") || !strings.Contains(out, "profile-deterministic of nexus-init is missing") {
+	if status != exitUnproven || !strings.Contains(out, "the machine was stopped: its boot is not proven") || !strings.Contains(out, "entropy-seeded of neuron is missing") {
 		t.Errorf("status %d:\n%s", status, out)
 	}
 	status, out = b.detach(t, "--contract", b.path("contract"), "--keep")

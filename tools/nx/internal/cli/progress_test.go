@@ -170,7 +170,7 @@ func TestOnTerminal(t *testing.T) {
 	}{
 		"colour":          {"NO_COLOR=", nil, inPlace, true},
 		"NO_COLOR":        {"NO_COLOR=1", nil, inPlace, false},
-		"a dumb terminal": {"TERM=dumb", nil, "nexus: waiting for profile-deterministic of nexus-init: 5 s\r\n", false},
+		"a dumb terminal": {"TERM=dumb", nil, "nexus: waiting for entropy-fixed of neuron: 5 s\r\n", false},
 		"no colour":       {"NO_COLOR=", []string{"--color", "never"}, inPlace, false},
 	} {
 		t.Run(name, func(t *testing.T) {

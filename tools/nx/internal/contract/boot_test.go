@@ -47,7 +47,7 @@ func good() *boot {
 			at += ms
 		}
 	}
-	lines("OpenSBI v1.1", "nexus-init: profile deterministic",
+	lines("OpenSBI v1.1", "neuron: entropy fixed, deterministic profile", "nexus-init: profile deterministic",
 		"nexus-init: start virtionetd", "virtionetd: ready",
 		"virtionetd: mmio=0x10002000 irq=2 mac=02:00:00:00:00:01 mtu=1500", "nexus-init: virtionetd ready",
 		"nexus-init: start netstackd", "netstackd: ready", "netstackd: lo up", "netstackd: virt0 dhcp addr=10.0.2.15",

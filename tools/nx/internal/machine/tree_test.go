@@ -103,3 +103,89 @@ func FuzzSetMemory(f *testing.F) {
 		}
 	})
 }
+
+// The tree that dtc prints of a seeded one differs from the original in the seed alone.
+func TestSetSeed(t *testing.T) {
+	const chosen = `stdout-path = "/soc/serial@10000000";`
+	plain := compiled(t, chosen, chosen)
+	seed := bytes.Repeat([]byte{0xa5, 1, 2, 3}, SeedSize/4)
+	for name, blob := range map[string][]byte{
+		"none before":      plain,
+		"one before":       compiled(t, chosen, chosen+" rng-seed = [01 02 03];"),
+		"one of that size": compiled(t, chosen, chosen+" rng-seed = <1 2 3 4 5 6 7 8>;"),
+		"reserved memory":  compiled(t, "/dts-v1/;", "/dts-v1/; /memreserve/ 0x80000000 0x1000; /memreserve/ 0x90000000 0x1000;"),
+		"an odd seed":      plain,
+	} {
+		seed := seed
+		if name == "an odd seed" {
+			seed = seed[:13]
+		}
+		before := bytes.Clone(blob)
+		seeded, err := SetSeed(blob, seed)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !bytes.Equal(blob, before) {
+			t.Errorf("%s: the tree given was changed", name)
+		}
+		if bytes.Count(seeded, seed) != 1 {
+			t.Errorf("%s: the seed is there %d times", name, bytes.Count(seeded, seed))
+		}
+		var tree fdt.Tree
+		if code := tree.Open(seeded); code != fdt.OK {
+			t.Fatalf("%s: %v", name, code)
+		}
+		if got := tree.RNGSeed(); !bytes.Equal(got, seed) {
+			t.Errorf("%s: got seed %x, want %x", name, got, seed)
+		}
+		tree.EraseRNGSeed()
+		var old fdt.Tree
+		old.Open(before)
+		old.EraseRNGSeed()
+		got, want := source(t, seeded), source(t, before)
+		if got != want {
+			t.Errorf("%s: but for the seed it became\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// source is what dtc reads out of a blob.
+func source(t *testing.T, blob []byte) string {
+	t.Helper()
+	cmd := exec.Command("dtc", "-q", "-I", "dtb", "-O", "dts")
+	cmd.Stdin = bytes.NewReader(blob)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestSetSeedRefuses(t *testing.T) {
+	for says, blob := range map[string][]byte{
+		"truncated":  []byte("tree"),
+		"no /chosen": compiled(t, "chosen {", "selected {"),
+	} {
+		if _, err := SetSeed(blob, make([]byte, SeedSize)); !errors.Is(err, ErrTree) || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want %q", err, says)
+		}
+	}
+}
+
+func FuzzSetSeed(f *testing.F) {
+	f.Add(compiled(f, memoryReg, memoryReg), make([]byte, SeedSize))
+	f.Add([]byte("tree"), []byte{1})
+	f.Fuzz(func(t *testing.T, blob, seed []byte) {
+		seeded, err := SetSeed(blob, seed)
+		if err != nil {
+			return
+		}
+		var tree fdt.Tree
+		if code := tree.Open(seeded); code != fdt.OK && len(seeded) <= fdt.MaxSize {
+			t.Fatalf("a broken tree: %v", code)
+		}
+		if got := tree.RNGSeed(); !bytes.Equal(got, seed) && len(seeded) <= fdt.MaxSize {
+			t.Errorf("got seed %x, want %x", got, seed)
+		}
+	})
+}

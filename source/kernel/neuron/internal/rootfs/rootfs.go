@@ -1,4 +1,4 @@
-// Package rootfs is the file tree that programs see: the boot archive, read only and in place, and the three character devices
+// Package rootfs is the file tree that programs see: the boot archive, read only and in place, and the character devices
 // that anybody may open.
 package rootfs
 
@@ -9,6 +9,7 @@ import (
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/random"
 	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/wait"
 )
 
 var (
@@ -35,7 +36,9 @@ func Lookup(path []byte) file.Object {
 	switch string(path) {
 	case "/dev/null":
 		return &null
-	case "/dev/urandom", "/dev/random":
+	case "/dev/random":
+		return &seeded
+	case "/dev/urandom":
 		return &urandom
 	}
 	e, ok := boot.Lookup(path)
@@ -161,6 +164,7 @@ type character struct {
 var (
 	null    = character{inode: 3, read: readNull}
 	urandom = character{inode: 9, read: random.Read}
+	seeded  = entropy{character{inode: 8, read: random.Read}}
 )
 
 func readNull(*user.Buffer) (int, abi.Errno) { return 0, abi.OK }
@@ -177,4 +181,23 @@ func (c *character) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
 func (c *character) Stat(st *abi.Stat) {
 	st.Dev, st.Ino, st.Rdev = 2, c.inode, 1<<8|c.inode
 	st.Mode, st.Nlink, st.Blksize = abi.S_IFCHR|0o666, 1, mem.PageSize
+}
+
+// entropy is /dev/random: until there is a seed a read waits, as getrandom does.
+type entropy struct{ character }
+
+func (e *entropy) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
+	if !random.Seeded() {
+		return 0, abi.EAGAIN
+	}
+	return e.character.Read(b, pos)
+}
+
+func (*entropy) Queue() *wait.Queue { return &random.Seeding }
+
+func (*entropy) Ready() abi.Events {
+	if random.Seeded() {
+		return abi.EPOLLIN
+	}
+	return abi.EPOLLOUT
 }

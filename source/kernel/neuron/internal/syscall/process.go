@@ -322,9 +322,23 @@ func sysPrlimit64(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return 0, abi.OK
 }
 
+// Flags of getrandom.
+const (
+	grndNonblock = 1
+	grndRandom   = 2
+	grndInsecure = 4
+)
+
 func sysGetrandom(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	if a[2]&^7 != 0 {
+	flags := uint32(a[2])
+	switch {
+	case flags&^(grndNonblock|grndRandom|grndInsecure) != 0, flags&grndRandom != 0 && flags&grndInsecure != 0:
 		return 0, abi.EINVAL
+	case random.Seeded() || flags&grndInsecure != 0:
+	case flags&grndNonblock != 0:
+		return 0, abi.EAGAIN
+	default:
+		return 0, t.Block(&random.Seeding, abi.EPOLLIN)
 	}
 	b := user.Range(t.Memory(), a[0], a[1])
 	n, err := random.Read(&b)
