@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
@@ -271,25 +272,25 @@ func (s *socket) shutDatagram(r *sockns.Record) {
 	}
 }
 
-// flushTimeout bounds how long the records that follow wait until a closed datagram socket has sent what its program wrote.
+// flushTimeout bounds how long the records that follow wait until the stack has room for what a closed datagram socket's
+// program wrote.
 const flushTimeout = 50 * time.Millisecond
 
 // freeAddress closes a socket whose program has closed it, so that the records that follow find its address free.
 func (s *socket) freeAddress() {
 	if s.datagram {
-		// The program's end is closed: upload sends what is on the pair and closes the socket.
-		timer := time.NewTimer(flushTimeout)
+		// Upload ends, and closes the socket, once it has taken what is on the pair.
+		s.shutdown(unix.SHUT_RD)
+		timer := time.AfterFunc(flushTimeout, func() { close(s.late) })
 		defer timer.Stop()
-		select {
-		case <-s.gone:
-			return
-		case <-timer.C:
-		}
+		<-s.gone
+		return
 	}
 	s.mu.Lock()
 	holdsConnection := s.phase == connected
 	s.mu.Unlock()
 	if !holdsConnection {
 		s.close(false)
+		<-s.gone // it may have been upload that closed it
 	}
 }

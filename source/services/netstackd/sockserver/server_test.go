@@ -315,6 +315,48 @@ func TestAddressIsFree(t *testing.T) {
 	}
 }
 
+// TestCloseUnread: what a program has sent goes out, whatever else it left unread on its socket.
+func TestCloseUnread(t *testing.T) {
+	n := newNamespace(t)
+	reader, err := n.ListenPacket(anyPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	reader.SetReadDeadline(time.Now().Add(patience))
+	u, err := n.ListenPacket(anyPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.WriteTo([]byte("unread"), u.Local()); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := u.File().SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Read(func(fd uintptr) bool {
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return ready > 0 || err != nil && err != unix.EINTR
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if err := u.WriteTo([]byte{byte(i)}, reader.Local()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		b := make([]byte, 9)
+		if k, _, err := reader.ReadFrom(b); err != nil || k != 1 || b[0] != byte(i) {
+			t.Fatalf("datagram %d: %d %x, %v", i, k, b[:k], err)
+		}
+	}
+}
+
 // TestTransfer moves 4 MiB each way at once and compares them.
 func TestTransfer(t *testing.T) {
 	n := newNamespace(t)

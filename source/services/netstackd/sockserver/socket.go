@@ -42,7 +42,8 @@ type socket struct {
 	listed   bool          // guarded by the ready list's mutex
 	starved  bool          // guarded by the server's mutex
 	writable chan struct{} // holds a token when the stack may have room again
-	gone     chan struct{} // closed by close
+	gone     chan struct{} // closed by close, once the address is free
+	late     chan struct{} // closed when a socket that is to be closed waits for room no longer
 
 	mu       sync.Mutex
 	endpoint tcpip.Endpoint
@@ -70,7 +71,7 @@ func (s *Server) newSocket(id uint32, datagram bool, endpoint tcpip.Endpoint, qu
 	}
 	one := &socket{
 		server: s, id: id, datagram: datagram, endpoint: endpoint, queue: queue, data: file, raw: raw,
-		writable: make(chan struct{}, 1), gone: make(chan struct{}),
+		writable: make(chan struct{}, 1), gone: make(chan struct{}), late: make(chan struct{}),
 	}
 	if s.small() {
 		endpoint.SocketOptions().SetSendBufferSize(smallBuffer, true)
@@ -110,7 +111,8 @@ func (s *socket) NotifyEvent(mask waiter.EventMask) {
 }
 
 // close ends the socket: abruptly, with a reset, or in good order, in which the stack still sends what it has. Only the
-// first call does something.
+// first call does something, and others do not wait for it: gone tells its end. The register forgets the socket last, so
+// that who does not find it there finds its address free.
 func (s *socket) close(abrupt bool) {
 	s.mu.Lock()
 	if s.phase == closed {
@@ -122,12 +124,12 @@ func (s *socket) close(abrupt bool) {
 	s.queue.EventUnregister(&s.entry)
 	s.mu.Unlock()
 
-	s.server.leave(s)
 	if abrupt {
 		endpoint.Abort()
 	}
 	endpoint.Close()
-	close(s.gone) // the address is free by now
+	s.server.leave(s)
+	close(s.gone)
 	s.data.Close()
 	s.server.release()
 }

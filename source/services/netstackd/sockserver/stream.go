@@ -58,6 +58,9 @@ func (s *socket) upload() {
 func (s *socket) uploadAll() (reset bool) {
 	for {
 		buf, n, err := s.receive()
+		if buf == nil && s.datagram && err == syscall.ECONNRESET {
+			continue // the program closed and left datagrams unread: what it sent is still there
+		}
 		if buf == nil {
 			return err == syscall.ECONNRESET // the program closed and left data unread (RFC 1122 section 4.2.2.13)
 		}
@@ -133,12 +136,14 @@ func (s *socket) sendStream(data []byte) {
 	}
 }
 
-// awaitRoom waits until the stack may take more; false means that the socket is closed.
+// awaitRoom waits until the stack may take more; false means that the socket is closed or late.
 func (s *socket) awaitRoom() bool {
 	select {
 	case <-s.writable:
 		return true
 	case <-s.gone:
+		return false
+	case <-s.late:
 		return false
 	}
 }
