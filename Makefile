@@ -101,6 +101,14 @@ FUZZTIME ?= 10s
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@scripts/fuzz.sh $(FUZZTIME)
 
+SEED ?= 1
+SEEDS ?= 20
+CALLS ?= 50000
+KERNEL ?=
+.PHONY: fuzz-kernel
+fuzz-kernel: ## random system calls: SEEDS (20) programs of threads from SEED (1) on, CALLS (50000) calls each
+	@go test -count=1 -timeout 0 -v ./tests/fuzzkernel -run TestHunt -hunt -seed $(SEED) -seeds $(SEEDS) -calls $(CALLS) -kernel "$(abspath $(KERNEL))"
+
 .PHONY: man
 man: $(NX) ## write the manual pages of nx into build/man
 	@$(NX) man $(B)/man

@@ -26,11 +26,15 @@ const Qemu = "qemu-system-riscv64"
 
 // Machine is one boot.
 type Machine struct {
-	Files     []newc.File   // the archive
-	Append    string        // kernel command line
-	NIC       bool          // a network card whose wire leads nowhere
-	MemoryMiB int           // 0 is 128
-	Timeout   time.Duration // of the whole run
+	Files     []newc.File // the archive
+	Append    string      // kernel command line
+	NIC       bool        // a network card whose wire leads nowhere
+	MemoryMiB int         // 0 is 128
+	// Counted: time is counted instructions, one a nanosecond, and passes at once while all sleep; the clock and QEMU's chance
+	// are the same at every boot, and so is the kernel's.
+	Counted bool
+	Timeout time.Duration // of the whole run
+	Quiet   time.Duration // it is late too when it prints nothing for so long; 0 is no bound
 	// Input is what is typed at the console; nil is nothing.
 	Input io.Reader
 	// Line is called with each line of the console as it comes, without its line end; nil is allowed.
@@ -131,6 +135,17 @@ func (m Machine) Boot(t testing.TB, kernel string) Result {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), m.Timeout)
 	defer cancel()
+	if m.Quiet > 0 {
+		alarm := time.AfterFunc(m.Quiet, cancel)
+		defer alarm.Stop()
+		line := m.Line
+		m.Line = func(s string) {
+			alarm.Reset(m.Quiet)
+			if line != nil {
+				line(s)
+			}
+		}
+	}
 	command := exec.CommandContext(ctx, Qemu, m.args(kernel, initrd)...)
 	command.WaitDelay = 5 * time.Second
 	console, writer := io.Pipe()
@@ -153,11 +168,17 @@ func (m Machine) args(kernel, initrd string) []string {
 	if memory == 0 {
 		memory = 128
 	}
+	if m.Counted {
+		m.Append += " nexus.profile=deterministic"
+	}
 	args := []string{"-M", "virt", "-smp", "1", "-m", strconv.Itoa(memory) + "M", "-global", "virtio-mmio.force-legacy=false",
 		"-kernel", kernel, "-initrd", initrd, "-append", m.Append}
 	if m.NIC {
 		args = append(args, "-netdev", "hubport,id=n0,hubid=0",
 			"-device", "virtio-net-device,netdev=n0,bus=virtio-mmio-bus.1,mac=02:00:00:00:00:01")
+	}
+	if m.Counted {
+		args = append(args, "-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm")
 	}
 	return append(args, "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot")
 }

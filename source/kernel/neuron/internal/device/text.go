@@ -87,6 +87,10 @@ func (t *text) line(p *proc.Process) {
 	t.number(uint64(tables) * kib)
 	t.word(" cpu=")
 	t.number(proc.Nanoseconds(p.CPU()) / 1000)
+	t.word(" areas=")
+	t.number(uint64(p.Space.Areas()))
+	t.word(" threads=")
+	t.number(uint64(p.Threads()))
 	t.word("\n")
 }
 

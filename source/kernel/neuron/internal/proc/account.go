@@ -23,3 +23,6 @@ func Counts() (all, zombies, live, waits int) {
 	}
 	return all, zombies, live, waits
 }
+
+// Threads is how many of them are p's.
+func (p *Process) Threads() int { return p.threads }

@@ -17,3 +17,6 @@ func Spaces() (n int) {
 	}
 	return n
 }
+
+// Areas is how many of them are s's.
+func (s *Space) Areas() int { return s.count }

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// watched is memory that nobody may change: this program's text, a file of the archive, and a pattern.
+type watched struct {
+	text, file []byte
+	pattern    []uint64
+	textSum    uint64
+	fileSum    uint64
+}
+
+const (
+	canaryFile   = "/canary"
+	patternWords = 2 * 512
+)
+
+// textStart is where the linker puts the text of programs for linux/riscv64; the canary reads from there on.
+const (
+	textStart = 0x11000
+	textSize  = 512 << 10
+)
+
+func watch() (w watched) {
+	// The text lies there for as long as the program runs.
+	w.text = unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&[]uintptr{textStart}[0]))), textSize)
+	fd, err := unix.Open(canaryFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		fail(canaryFile, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		fail(canaryFile, err)
+	}
+	if w.file, err = unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
+		fail(canaryFile, err)
+	}
+	unix.Close(fd)
+	w.pattern = make([]uint64, patternWords)
+	for i := range w.pattern {
+		w.pattern[i] = mark(i)
+	}
+	w.textSum, w.fileSum = checksum(w.text), checksum(w.file)
+	return w
+}
+
+func mark(i int) uint64 { return 0x9e3779b97f4a7c15 * uint64(i+1) }
+
+// checksum takes whole words: a page of them is few instructions.
+func checksum(b []byte) (s uint64) {
+	for _, w := range unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/8) {
+		s = s<<1 ^ s>>63 ^ w
+	}
+	return s
+}
+
+// changed says what is not as it was; "" is nothing.
+func (w *watched) changed(all bool) string {
+	for i, v := range w.pattern {
+		if v != mark(i) {
+			return fmt.Sprintf("memory of a bystander has changed: word %d is %#x", i, v)
+		}
+	}
+	switch {
+	case checksum(w.file) != w.fileSum:
+		return "a file of the archive has changed"
+	case all && checksum(w.text) != w.textSum:
+		return "the text of process 1 has changed"
+	}
+	return ""
+}
+
+func (d *director) checkAll(name string) {
+	if what := d.watched.changed(true); what != "" {
+		d.finding(name, what)
+	}
+}
+
+// canaryProcess is a second bystander that works all the time: see canary.
+type canaryProcess struct {
+	pid    int
+	result int // a memfd: word 0 counts rounds, word 1 is a finding
+	rounds uint64
+	words  []uint64
+}
+
+func (c *canaryProcess) start() {
+	c.result = memfd("canary")
+	if err := unix.Ftruncate(c.result, 4096); err != nil {
+		fail("canary", err)
+	}
+	b, err := unix.Mmap(c.result, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		fail("canary", err)
+	}
+	c.words = unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), 512)
+	c.pid, err = syscall.ForkExec("/init", []string{"/init", "canary"}, &syscall.ProcAttr{Files: []uintptr{^uintptr(0), 1, 2, uintptr(c.result)}})
+	if err != nil {
+		fail("canary", err)
+	}
+	for c.words[0] == 0 {
+		t := unix.NsecToTimespec(1_000_000)
+		unix.Nanosleep(&t, nil)
+	}
+}
+
+// ended is told of every child that has ended.
+func (c *canaryProcess) ended(d *director, pid int) {
+	if pid == c.pid {
+		d.finding("", "the canary has ended")
+		d.finish()
+	}
+}
+
+func (c *canaryProcess) check(d *director, name string) {
+	if what := d.watched.changed(false); what != "" {
+		d.finding(name, what)
+	}
+	if f := c.words[1]; f != 0 {
+		c.words[1] = 0
+		d.finding(name, "canary: "+canaryFindings[f])
+	}
+}
+
+var canaryFindings = map[uint64]string{
+	1: "its memory has changed", 2: "somebody woke its futex", 3: "memory fresh from the kernel was not zero",
+	4: "a pipe gave other bytes than were written",
+}
+
+// canary looks at its own memory, waits at a word that nobody else can wake, on a page that was somebody's before, and sends bytes
+// through a pipe, for ever.
+func canary() {
+	result, err := unix.Mmap(3, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		os.Exit(2)
+	}
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(result))), 512)
+	w := watch()
+	var pipe [2]int
+	if unix.Pipe2(pipe[:], unix.O_NONBLOCK) != nil {
+		os.Exit(2)
+	}
+	for round := uint64(1); ; round++ {
+		if round%16 == 0 && w.changed(round%256 == 0) != "" {
+			words[1] = 1
+		}
+		fresh, err := unix.Mmap(-1, 0, 4*4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err == nil {
+			for i := range fresh {
+				if fresh[i] != 0 {
+					words[1] = 3
+				}
+				fresh[i] = byte(i) | 1
+			}
+			clear(fresh[:8])
+			timeout := unix.NsecToTimespec(1_000_000)
+			_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[0])), 0x80, 0, uintptr(unsafe.Pointer(&timeout)), 0, 0)
+			if e == 0 {
+				words[1] = 2
+			}
+			unix.Munmap(fresh)
+		}
+		out, in := [16]byte{1: byte(round), 15: byte(round >> 8)}, [16]byte{}
+		if n, _ := unix.Write(pipe[1], out[:]); n == len(out) {
+			if n, _ := unix.Read(pipe[0], in[:]); n != len(in) || in != out {
+				words[1] = 4
+			}
+		}
+		words[0] = round
+	}
+}

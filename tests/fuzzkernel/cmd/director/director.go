@@ -1,0 +1,332 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nexus/tests/fuzzkernel/program"
+)
+
+const (
+	deviceDirectory = 3 // as the kernel gives it to process 1
+	executor        = "/bin/executor"
+
+	// patience is how long a program may take, by the guest's clock, before it is killed, and pause how often it is looked at.
+	patience = 80 * time.Millisecond
+	pause    = 200 * time.Microsecond
+	// longestTrap is the most that the kernel may keep the hart.
+	longestTrap = 50 * time.Millisecond
+)
+
+// director is what runs programs: the descriptors that they get, and what the kernel's accounts said before the first.
+type director struct {
+	binary, results     int
+	accounts, processes int
+	before              map[string]int
+	watched             watched
+	canary              canaryProcess
+
+	verbose   int // 1: tell how each program ended, 2: and what each operation gave
+	ran       int
+	findings  int
+	calls     uint64
+	longest   int
+	longestBy string
+}
+
+func newDirector() *director {
+	runtime.LockOSThread()
+	d := &director{
+		binary: memfd("program"), results: memfd("results"),
+		accounts: openDevice("accounts"), processes: openDevice("processes"),
+	}
+	time.Sleep(time.Millisecond) // the runtime opens what it waits with
+	d.watched = watch()
+	d.canary.start()
+	d.read() // the longest trap counts from here
+	return d
+}
+
+func memfd(name string) int {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		fail("memfd", err)
+	}
+	return fd
+}
+
+func openDevice(name string) int {
+	fd, err := unix.Openat(deviceDirectory, name, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		fail(name, err)
+	}
+	return fd
+}
+
+// run runs a program and returns the number of calls it made.
+func (d *director) run(name string, p *program.Program) uint64 {
+	fmt.Printf("fuzz: run %s\n", name)
+	d.ran++
+	d.load(p.Encode())
+	pid := d.begin()
+	began := time.Now()
+	status, inTime := d.wait(pid)
+	d.clean()
+	calls := d.counter()
+	if d.verbose > 0 {
+		fmt.Printf("fuzz: ran %s: calls %d, status %#x, in time %v, %v\n", name, calls, status, inTime, time.Since(began))
+		if d.verbose > 1 {
+			d.transcript(p)
+		}
+	}
+	d.load(nil)
+	d.calls += calls
+	d.check(name)
+	return calls
+}
+
+func (d *director) load(b []byte) {
+	for _, fd := range []int{d.binary, d.results} {
+		if err := unix.Ftruncate(fd, 0); err != nil {
+			fail("ftruncate", err)
+		}
+	}
+	if b == nil {
+		return
+	}
+	if n, err := unix.Pwrite(d.binary, b, 0); err != nil || n != len(b) {
+		fail("program", err)
+	}
+	if err := unix.Ftruncate(d.results, program.ResultSize); err != nil {
+		fail("results", err)
+	}
+}
+
+// begin starts the executor in a socket namespace's sight, and lets nothing else of this process through.
+func (d *director) begin() int {
+	files := []uintptr{uintptr(d.binary), uintptr(d.results), ^uintptr(0)}
+	ns := openDevice("socketns")
+	serve, err := unix.Openat(ns, "serve", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		fail("serve", err)
+	}
+	files = append(files, uintptr(ns), uintptr(serve), deviceDirectory)
+	pid, err := syscall.ForkExec(executor, []string{"executor"}, &syscall.ProcAttr{Files: files})
+	if err != nil {
+		fail(executor, err)
+	}
+	unix.Close(ns)
+	unix.Close(serve)
+	return pid
+}
+
+// wait waits for a process until its time is over, and takes whoever else has ended.
+func (d *director) wait(pid int) (status unix.WaitStatus, ended bool) {
+	for left := patience; left > 0; left -= pause {
+		switch got, err := unix.Wait4(-1, &status, unix.WNOHANG, nil); {
+		case err != nil && err != unix.EINTR:
+			fail("wait4", err)
+		case got == pid:
+			return status, true
+		case got != 0:
+			d.canary.ended(d, got)
+			continue
+		}
+		t := unix.NsecToTimespec(int64(pause))
+		unix.Nanosleep(&t, nil)
+	}
+	return 0, false
+}
+
+// clean ends everybody but this process and the canary.
+func (d *director) clean() {
+	for range 100 {
+		others := 0
+		for _, u := range d.list() {
+			if u.pid != 1 && u.pid != d.canary.pid {
+				others++
+				unix.Kill(u.pid, unix.SIGKILL)
+			}
+		}
+		for {
+			got, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+			if got <= 0 || err != nil {
+				break
+			}
+			d.canary.ended(d, got)
+		}
+		if others == 0 {
+			return
+		}
+	}
+	d.finding("", "processes that do not end: "+fmt.Sprint(d.list()))
+}
+
+// counter is the number of calls that the program made.
+func (d *director) counter() uint64 {
+	b := make([]byte, 8)
+	if _, err := unix.Pread(d.results, b, program.ResultCalls); err != nil {
+		fail("results", err)
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+// transcript prints each operation that was made with its last result.
+func (d *director) transcript(p *program.Program) {
+	b := make([]byte, 8)
+	n := 0
+	for i, list := range p.Lists {
+		for _, o := range list {
+			if _, err := unix.Pread(d.results, b, int64(program.ResultFirst+8*n)); err != nil {
+				fail("results", err)
+			}
+			n++
+			fmt.Printf("fuzz:   %d: %s -> %#x\n", i, o, int64(binary.LittleEndian.Uint64(b)))
+		}
+	}
+}
+
+// usage is a line of the kernel's list of processes.
+type usage struct {
+	pid                    int
+	rss, shared, tables    int
+	name                   string
+	hasNumbers             bool
+	areas, threads, opened int
+}
+
+func text(fd int) string {
+	b := make([]byte, 16384)
+	n, err := unix.Pread(fd, b, 0)
+	if err != nil {
+		fail("accounts", err)
+	}
+	return string(b[:n])
+}
+
+func (d *director) list() (all []usage) {
+	for line := range strings.Lines(text(d.processes)) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 {
+			continue
+		}
+		var u usage
+		u.pid, _ = strconv.Atoi(fields[0])
+		u.name = fields[2]
+		for _, f := range fields[2:] {
+			name, value, ok := strings.Cut(f, "=")
+			n, err := strconv.Atoi(value)
+			if !ok || err != nil {
+				continue
+			}
+			switch name {
+			case "rss":
+				u.rss = n
+			case "tables":
+				u.tables = n
+			case "areas":
+				u.areas = n
+			case "threads":
+				u.threads = n
+			}
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+// read returns the kernel's accounts without what the living processes may hold: then it is always the same.
+func (d *director) read() map[string]int {
+	m := make(map[string]int)
+	for line := range strings.Lines(text(d.accounts)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		m[name], _ = strconv.Atoi(value)
+	}
+	for _, u := range d.list() {
+		m["free-pages"] += (u.rss + u.tables) / 4
+		m["areas"] -= u.areas
+		m["threads"] -= u.threads
+	}
+	return m
+}
+
+// check compares the accounts with what they were.
+func (d *director) check(name string) {
+	now := d.read()
+	for range 3 {
+		if d.before == nil || same(now, d.before) {
+			break // else the canary may have run between two reads
+		}
+		trap := now
+		now = d.read()
+		if trap["trap-ns"] > now["trap-ns"] {
+			now["trap-ns"], now["trap-cause"], now["trap-call"] = trap["trap-ns"], trap["trap-cause"], trap["trap-call"]
+		}
+	}
+	trap := now["trap-ns"]
+	if trap > d.longest {
+		d.longest = trap
+		d.longestBy = fmt.Sprintf("%s in %s (cause %d)", callName(now["trap-call"]), name, now["trap-cause"])
+	}
+	if trap > int(longestTrap) {
+		d.finding(name, fmt.Sprintf("a trap of %d ns, cause %d, call %s", trap, now["trap-cause"], callName(now["trap-call"])))
+	}
+	for _, k := range []string{"trap-ns", "trap-cause", "trap-call"} {
+		delete(now, k)
+	}
+	if d.before == nil {
+		d.before = now // after the first program, which is empty
+		return
+	}
+	for k, was := range d.before {
+		switch {
+		case now[k] > was:
+			d.finding(name, fmt.Sprintf("%s: more than before: %d, was %d", k, now[k], was))
+		case now[k] < was:
+			d.finding(name, fmt.Sprintf("%s: less than before: %d, was %d", k, now[k], was))
+		}
+	}
+	d.before = now
+	d.canary.check(d, name)
+}
+
+func same(a, b map[string]int) bool {
+	for k, v := range b {
+		if a[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func callName(n int) string {
+	if s := program.Calls[uint16(n)]; s != "" {
+		return s
+	}
+	return strconv.Itoa(n)
+}
+
+func (d *director) finding(name, what string) {
+	d.findings++
+	fmt.Printf("fuzz: finding %s: %s\n", name, what)
+}
+
+// finish ends the machine.
+func (d *director) finish() {
+	if d.verbose > 0 {
+		fmt.Print(text(d.processes))
+	}
+	fmt.Printf("fuzz: done: programs %d, calls %d, findings %d\n", d.ran, d.calls, d.findings)
+	if d.findings > 0 {
+		os.Exit(3)
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,114 @@
+// Director is process 1 of a fuzzed kernel: it runs programs of calls in child processes, one after the other, and looks after
+// each whether everything is as it was before. What it wants is on the kernel command line:
+//
+//	fuzz.seed=N fuzz.seeds=N fuzz.calls=N  programs of that many seeds, about that many calls each
+//	fuzz.only=A,B,C                        of each seed only these programs
+//	fuzz.verbose=1                         say how each program ended; 2: and what each operation gave
+//	fuzz.cases=N                           each file of /cases, N times
+//
+// It prints "fuzz: run NAME" before each program and "fuzz: finding NAME: WHAT" for what should not be.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nexus/tests/fuzzkernel/generate"
+	"nexus/tests/fuzzkernel/program"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "canary" {
+		canary()
+	}
+	debug.SetGCPercent(400)
+	s := settings(os.Getenv("NEXUS_CMDLINE"))
+	d := newDirector()
+	d.verbose = s.number("fuzz.verbose", 0)
+	d.run("nothing", new(program.Program))
+	if n := s.number("fuzz.cases", 0); n > 0 {
+		d.cases(n)
+	} else {
+		d.seeds(s)
+	}
+	d.finish()
+}
+
+// options are the settings of the command line.
+type options map[string]string
+
+func settings(line string) options {
+	o := make(options)
+	for _, word := range strings.Fields(line) {
+		if name, value, ok := strings.Cut(word, "="); ok {
+			o[name] = value
+		}
+	}
+	return o
+}
+
+func (o options) number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(o[name]); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+func (d *director) seeds(s options) {
+	var only []string
+	if list := s["fuzz.only"]; list != "" {
+		only = strings.Split(list, ",")
+	}
+	first, limit := s.number("fuzz.seed", 1), uint64(s.number("fuzz.calls", 10000))
+	for seed := first; seed < first+s.number("fuzz.seeds", 1); seed++ {
+		calls, began := uint64(0), d.ran
+		for episode := 0; calls < limit; episode++ {
+			if only != nil {
+				i := slices.Index(only, strconv.Itoa(episode))
+				if i < 0 {
+					if episode > 100000 || strconv.Itoa(episode) == only[len(only)-1] {
+						break
+					}
+					continue
+				}
+			}
+			calls += d.run(fmt.Sprintf("%d/%d", seed, episode), generate.Threads(uint64(seed), uint64(episode)))
+			if only != nil && strconv.Itoa(episode) == only[len(only)-1] {
+				break
+			}
+		}
+		d.checkAll(fmt.Sprintf("%d", seed))
+		fmt.Printf("fuzz: seed %d: programs %d, calls %d, longest trap %d ns by %s\n", seed, d.ran-began, calls, d.longest, d.longestBy)
+		d.longest, d.longestBy = 0, ""
+	}
+}
+
+func (d *director) cases(times int) {
+	entries, err := os.ReadDir("/cases")
+	if err != nil {
+		fail("cases", err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile("/cases/" + e.Name())
+		if err != nil {
+			fail("case", err)
+		}
+		p, err := program.Parse(string(text))
+		if err != nil {
+			fail(e.Name(), err)
+		}
+		for range times {
+			d.run(e.Name(), p)
+		}
+		d.checkAll(e.Name())
+	}
+}
+
+func fail(what string, err error) {
+	fmt.Printf("fuzz: cannot go on: %s: %v\n", what, err)
+	os.Exit(1)
+}
