@@ -7,9 +7,10 @@
 #   scripts/setup.sh --check    only say what is missing (status 1 if anything is)
 set -euo pipefail
 
-# What must be there (a program, or a file by its path) and the package of it.
+# What must be there (a program, or a file by its path) and the package of it. Where a distribution may have one of
+# several, the first that is there, or that apt knows, is taken.
 needs=(
-	qemu-system-riscv64:qemu-system-misc
+	'qemu-system-riscv64:qemu-system-riscv|qemu-system-misc'
 	/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin:opensbi
 	dtc:device-tree-compiler
 	capnp:capnproto
@@ -21,7 +22,7 @@ needs=(
 	unshare:util-linux
 	shellcheck:shellcheck
 	/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin:u-boot-qemu
-	qemu-riscv64-static:qemu-user-static
+	'qemu-riscv64-static|qemu-riscv64:qemu-user-static|qemu-user'
 	cpio:cpio
 	gcc:gcc
 	/usr/include/stdlib.h:libc6-dev
@@ -34,14 +35,37 @@ needs=(
 # Debian keeps ip and dnsmasq in sbin, which a user's PATH may lack.
 PATH=$PATH:/usr/sbin:/sbin
 
-missing=()
+# have tells whether one of a need's programs or files is there.
+have() {
+	local what all
+	IFS='|' read -ra all <<<"$1"
+	for what in "${all[@]}"; do
+		case $what in
+		/*) [ ! -e "$what" ] || return 0 ;;
+		*) ! command -v "$what" >/dev/null || return 0 ;;
+		esac
+	done
+	return 1
+}
+
+absent=()
 for need in "${needs[@]}"; do
-	what=${need%:*}
-	case $what in
-	/*) [ -e "$what" ] || missing+=("${need##*:}") ;;
-	*) command -v "$what" >/dev/null || missing+=("${need##*:}") ;;
-	esac
+	have "${need%:*}" || absent+=("${need##*:}")
 done
+
+# choose sets missing to the packages, of several names the first that apt knows, else the last.
+choose() {
+	local need name all
+	missing=()
+	for need in ${absent[@]+"${absent[@]}"}; do
+		IFS='|' read -ra all <<<"$need"
+		for name in "${all[@]}"; do
+			apt-cache show "$name" >/dev/null 2>&1 && break
+		done
+		missing+=("$name")
+	done
+}
+choose
 
 if ! command -v go >/dev/null; then
 	echo "setup: Go 1.26 or newer is not in PATH; see https://go.dev/doc/install" >&2
@@ -68,11 +92,7 @@ if ! command -v apt-get >/dev/null; then
 	exit 1
 fi
 
-# Newer distributions have QEMU for RISC-V in a package of its own.
 install() {
-	if apt-cache show qemu-system-riscv >/dev/null 2>&1; then
-		missing=("${missing[@]/%qemu-system-misc/qemu-system-riscv}")
-	fi
 	"${run[@]}" env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -yq --no-install-recommends "${missing[@]}" </dev/null
 }
@@ -81,5 +101,6 @@ echo "setup: installing ${missing[*]}"
 # The package lists may be absent or old; fetch them only then.
 if ! install >/dev/null 2>&1; then
 	"${run[@]}" apt-get update -q </dev/null
+	choose
 	install
 fi
