@@ -88,7 +88,7 @@ func signal(g *gen) program.Value {
 
 // size is a length.
 func size(g *gen) program.Value {
-	switch g.r.IntN(16) {
+	switch g.r.IntN(14) {
 	case 0:
 		return number(0)
 	case 1:
@@ -146,15 +146,10 @@ func in(g *gen) program.Value {
 
 // page is the address of a page of the arena.
 func (g *gen) page() uint64 {
-	switch g.r.IntN(6) {
-	case 0:
-		g.recentPage = g.r.Uint64N(program.ArenaSize / 4096)
-	case 1:
-		g.recentPage = g.r.Uint64N(32) // few, so that they meet
-	case 2, 3:
-		return program.Arena + (g.recentPage+g.r.Uint64N(8))%(program.ArenaSize/4096)*4096
+	if g.one(8) {
+		return program.Arena + g.r.Uint64N(program.ArenaSize/4096)*4096
 	}
-	return program.Arena + g.recentPage*4096
+	return program.Arena + (g.focusPage+g.r.Uint64N(g.pick(1, 4, 16)))%(program.ArenaSize/4096)*4096
 }
 
 func place(g *gen) program.Value {

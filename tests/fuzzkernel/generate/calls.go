@@ -40,15 +40,11 @@ func (t *template) emit(g *gen) {
 var (
 	zero     = constant(0)
 	null     = zero
-	nonblock = constant(0, 0x800, 0x800, 0x80000)
 	anything = fd(descriptor)
 )
 
 // templates has every call of the kernel's table: a test compares. The weights favour what shares and waits.
-var (
-	templates   []template
-	totalWeight int
-)
+var templates []template
 
 // init breaks the circle of templates, step and the composite calls.
 func init() {
@@ -66,11 +62,11 @@ func init() {
 		{name: "unlinkat", weight: 1, args: []arg{constant(^uint64(99)), constant(0), zero}, waits: true},
 		{name: "symlinkat", weight: 1, args: []arg{constant(0), constant(^uint64(99)), zero}, waits: true},
 		{name: "linkat", weight: 1, args: []arg{constant(^uint64(99)), zero, constant(^uint64(99)), zero}, waits: true},
-		{name: "ftruncate", weight: 6, args: []arg{fd(memory | memory | dma), constant(0, 1, 4096, 5000, 65536, 1<<20, 1<<30, 1<<31, ^uint64(0))}},
+		{name: "ftruncate", weight: 6, args: []arg{fd(memory | dma), constant(0, 1, 4096, 5000, 65536, 1<<20, 1<<30, 1<<31, ^uint64(0))}},
 		{name: "faccessat", weight: 1, args: []arg{constant(^uint64(99)), path, constant(0, 1, 4, 7)}},
 		{name: "chdir", weight: 1, args: []arg{path}},
 		{name: "openat", weight: 10, make: (*gen).open},
-		{name: "close", weight: 9, args: []arg{anything}},
+		{name: "close", weight: 14, args: []arg{anything}},
 		{name: "pipe2", weight: 6, make: (*gen).pipe},
 		{name: "getdents64", weight: 2, args: []arg{fd(directory), out, size}},
 		{name: "lseek", weight: 4, args: []arg{fd(memory | node | directory), constant(0, 1, 100, 4096, 1<<20, ^uint64(0)), constant(0, 1, 2, 3)}},
@@ -126,8 +122,8 @@ func init() {
 		{name: "munmap", weight: 8, args: []arg{place, pages}},
 		{name: "clone", weight: 4, make: (*gen).clone, waits: true},
 		{name: "execve", weight: 1, make: (*gen).executeRarely, waits: true},
-		{name: "mmap", weight: 16, make: (*gen).mmap},
-		{name: "mprotect", weight: 8, args: []arg{place, pages, constant(0, 1, 3, 3, 3, 5, 7, 4, 2, 8)}},
+		{name: "mmap", weight: 22, make: (*gen).mmap},
+		{name: "mprotect", weight: 12, args: []arg{place, pages, constant(0, 1, 3, 3, 3, 5, 7, 4, 2, 8)}},
 		{name: "madvise", weight: 6, args: []arg{place, pages, constant(4, 4, 4, 8, 0, 3, 14, 99)}},
 		{name: "accept4", weight: 3, args: []arg{fd(inet), often(null, out), often(null, out), flags(0x800, 0x80000)}, gives: inet, waits: true},
 		{name: "wait4", weight: 6, args: []arg{pid, often(null, out), constant(0, 1, 1, 1, 2), often(null, out)}, waits: true},
@@ -136,10 +132,16 @@ func init() {
 		{name: "renameat2", weight: 1, args: []arg{constant(^uint64(99)), zero, constant(^uint64(99)), zero}, waits: true},
 		{name: "getrandom", weight: 1, args: []arg{out, size, constant(0, 1, 8)}, waits: true},
 		{name: "memfd_create", weight: 5, make: func(g *gen) { g.call("memfd_create", g.into(memory), number(g.text("m")), number(g.some(1))) }},
-		{name: "touch", weight: 14, make: (*gen).touch},
+		{name: "touch", weight: 30, make: (*gen).touch},
 	}
+	index := make(map[string]int)
 	for i := range templates {
-		totalWeight += templates[i].weight
+		index[templates[i].name] = i
+	}
+	for i := range stories {
+		for _, name := range stories[i].calls {
+			stories[i].index = append(stories[i].index, index[name])
+		}
 	}
 }
 
@@ -208,8 +210,9 @@ func (g *gen) pipe() {
 	at := g.words(0)
 	f := g.some(0x80000) | g.nonblocking()
 	g.call("pipe2", program.NoSlot, number(at), number(f))
-	g.load(g.into(pipeRead), at)
-	g.load(g.into(pipeWrite), at+4)
+	r, w := g.pair(pipeRead, pipeWrite)
+	g.load(r, at)
+	g.load(w, at+4)
 }
 
 func (g *gen) socketPair() {
@@ -220,8 +223,9 @@ func (g *gen) socketPair() {
 	}
 	f := g.some(0x80000) | g.nonblocking()
 	g.call("socketpair", program.NoSlot, number(1), number(kind|f), number(0), number(at))
-	g.load(g.into(k), at)
-	g.load(g.into(k), at+4)
+	a, b := g.pair(k, k)
+	g.load(a, at)
+	g.load(b, at+4)
 }
 
 func (g *gen) open() {

@@ -56,9 +56,17 @@ type gen struct {
 	list  int
 	data  uint64 // where the next data goes
 	kinds [program.Slots]kind
-	// recent are the slots and the page of the last calls: calls meet more often than by chance alone.
-	recent     [4]uint8
-	recentPage uint64
+	owner [program.Slots]uint8 // the list that fills it
+	// weights of templates: most programs make some of the calls only, and those more often.
+	weights []int
+	total   int
+	story   *story
+	left    int // steps of it
+	// focus are a few slots and a page that calls are about for a while: so they meet more often than by chance alone. A pair's
+	// ends are in it together.
+	focus     [4]uint8
+	focusPage uint64
+	partner   [program.Slots]uint8
 	// alone: one thread whose calls must end by themselves and answer the same on Linux.
 	alone bool
 }
@@ -77,11 +85,11 @@ func Threads(seed, episode uint64) *program.Program {
 	if g.r.IntN(6) == 0 {
 		signal = g.pick(0, 12, 17, 23)
 	}
-	ticks, ns := uint64(30+g.r.IntN(60)), uint64(20_000+g.r.IntN(200_000))
+	ticks, ns := uint64(30+g.r.IntN(150)), uint64(20_000+g.r.IntN(200_000))
 	g.emit(program.Op{Code: program.Tick, Slot: program.NoSlot, Args: numbers(ticks, ns, signal)})
 	g.ending()
 	for i := range n {
-		g.fill(1+i, 20+g.r.IntN(60), 1+g.r.IntN(6))
+		g.fill(1+i, 20+g.r.IntN(80), int(g.pick(1, 3, 6, 12, 30)))
 		g.fill(children+i, 1+g.r.IntN(10), 1)
 		g.executes()
 		g.fill(executed+i, 4+g.r.IntN(20), 1+g.r.IntN(2))
@@ -91,7 +99,20 @@ func Threads(seed, episode uint64) *program.Program {
 }
 
 func newGen(seed, episode uint64) *gen {
-	return &gen{r: rand.New(rand.NewPCG(seed, episode)), p: new(program.Program), data: program.Data}
+	g := &gen{r: rand.New(rand.NewPCG(seed, episode)), p: new(program.Program), data: program.Data}
+	few := g.pick(1, 2, 2, 4, 8)
+	for i := range templates {
+		weight := templates[i].weight
+		if g.r.Uint64N(few) != 0 {
+			weight = 0
+		}
+		g.weights = append(g.weights, weight)
+		g.total += weight
+	}
+	if g.total == 0 {
+		return newGen(seed+1<<32, episode)
+	}
+	return g
 }
 
 // given are the slots that the executor fills.
@@ -107,6 +128,9 @@ func (g *gen) given() {
 
 // openings makes some of each object.
 func (g *gen) openings() {
+	if !g.one(3) {
+		g.call("setns", program.NoSlot, slot(program.SlotGiven+program.DescriptorNamespace), number(0))
+	}
 	for range 4 + g.r.IntN(10) {
 		makers[g.r.IntN(len(makers))](g)
 	}
@@ -144,9 +168,12 @@ func (g *gen) ending() {
 
 // fill gives a list n calls.
 func (g *gen) fill(list, n, rounds int) {
-	g.list = list
+	g.list, g.left = list, 0
 	g.p.Rounds[list] = rounds
-	for len(g.p.Lists[list]) < n {
+	for range 4 * n { // some steps make no call
+		if len(g.p.Lists[list]) >= n {
+			break
+		}
 		g.step()
 	}
 }
@@ -167,11 +194,22 @@ func (g *gen) execve(list int) {
 
 // step emits a call, with what it needs before.
 func (g *gen) step() {
-	n := g.r.IntN(totalWeight)
-	for i := range templates {
-		t := &templates[i]
-		if n -= t.weight; n < 0 {
-			t.emit(g)
+	if g.left > 0 {
+		g.left--
+		templates[g.story.index[g.r.IntN(len(g.story.index))]].emit(g)
+		return
+	}
+	if g.one(10) {
+		g.tell()
+		return
+	}
+	if g.one(12) {
+		g.refocus()
+	}
+	n := g.r.IntN(g.total)
+	for i, weight := range g.weights {
+		if n -= weight; n < 0 {
+			templates[i].emit(g)
 			return
 		}
 	}
@@ -229,24 +267,30 @@ func (g *gen) into(k kind) uint8 {
 }
 
 func (g *gen) hold(n int, k kind) uint8 {
-	g.kinds[n] = k
-	g.recent[g.r.IntN(len(g.recent))] = uint8(n)
+	g.kinds[n], g.owner[n], g.partner[n] = k, uint8(g.list), 0
+	if g.one(3) {
+		g.focus[g.r.IntN(len(g.focus))] = uint8(n)
+	}
 	return uint8(n)
 }
 
 // of is a slot that holds one of k, and whether there is one.
 func (g *gen) of(k kind) (v program.Value, ok bool) {
-	if recent := g.recent[g.r.IntN(len(g.recent))]; g.kinds[recent]&k != 0 {
-		return slot(int(recent)), true
+	away := 4 // one time in so many
+	if g.left > 0 {
+		away = 16
 	}
-	defer func() {
-		if ok {
-			g.recent[g.r.IntN(len(g.recent))] = uint8(v.Number)
+	if !g.one(away) {
+		first := g.r.IntN(len(g.focus))
+		for i := range g.focus {
+			if n := g.focus[(first+i)%len(g.focus)]; g.kinds[n]&k != 0 {
+				return slot(int(n)), true
+			}
 		}
-	}()
+	}
 	n := 0
 	for i, held := range g.kinds {
-		if held&k == 0 {
+		if held&k == 0 || g.owner[i] != 0 && int(g.owner[i]) != g.list && !g.one(5) {
 			continue
 		}
 		if n++; g.one(n) {
@@ -254,6 +298,27 @@ func (g *gen) of(k kind) (v program.Value, ok bool) {
 		}
 	}
 	return v, ok
+}
+
+// refocus turns to others.
+func (g *gen) refocus() {
+	g.focusPage = g.r.Uint64N(g.pick(32, program.ArenaSize/4096))
+	for i := 0; i < len(g.focus); i += 2 {
+		g.focus[i], g.focus[i+1] = 0, 0
+		if v, ok := g.of(descriptor); ok && v.Slot {
+			g.focus[i], g.focus[i+1] = uint8(v.Number), g.partner[v.Number]
+		}
+	}
+}
+
+// pair are two ends that belong together.
+func (g *gen) pair(a, b kind) (uint8, uint8) {
+	n, m := g.into(a), g.into(b)
+	g.partner[n], g.partner[m] = m, n
+	if g.one(2) {
+		g.focus[0], g.focus[1] = n, m
+	}
+	return n, m
 }
 
 // bytes puts data into memory and returns its address. When the place is used up, what was there before is used again.

@@ -196,11 +196,7 @@ func (d *director) transcript(p *program.Program) {
 
 // usage is a line of the kernel's list of processes.
 type usage struct {
-	pid                    int
-	rss, shared, tables    int
-	name                   string
-	hasNumbers             bool
-	areas, threads, opened int
+	pid, rss, tables, areas, threads int
 }
 
 func text(fd int) string {
@@ -220,7 +216,6 @@ func (d *director) list() (all []usage) {
 		}
 		var u usage
 		u.pid, _ = strconv.Atoi(fields[0])
-		u.name = fields[2]
 		for _, f := range fields[2:] {
 			name, value, ok := strings.Cut(f, "=")
 			n, err := strconv.Atoi(value)
