@@ -42,6 +42,7 @@ func powerOff(well bool) {
 
 // stop ends a boot that cannot go on. Before there is a console the firmware prints.
 func stop(what, why string) {
+	console.Last()
 	text := [...]string{"neuron: ", what, why, "\n"}
 	for _, s := range &text {
 		if board.UART != 0 {
@@ -57,6 +58,7 @@ func stop(what, why string) {
 
 // initExited is the end of process 1, and so of the machine.
 func initExited(status int32) {
+	console.Last()
 	if signal := status & 0x7f; signal != 0 {
 		console.Text("neuron: power off, init killed by signal ")
 		console.Number(uint64(signal))
@@ -94,6 +96,7 @@ func fatal(kind string, a, b, c, sp uint64, why string) {
 		arch.WaitForInterrupt()
 	}
 	if fatals == 1 {
+		console.Last()
 		console.Text("neuron: fatal: ")
 		console.Text(kind)
 		console.Text(" ")

@@ -12,6 +12,7 @@ import (
 
 // Names in the directory that are not those of a device-tree node.
 const (
+	NameConsole   = "console"
 	NameDMA       = "dma"
 	NameNamespace = "socketns"
 	NameProcesses = "processes"

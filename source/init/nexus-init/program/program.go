@@ -59,7 +59,6 @@ func boot() error {
 		Options:  options,
 		Mark:     svc.Mark,
 		Input:    null.Fd(),
-		Output:   os.Stdout.Fd(),
 		After:    supervise.After,
 	})
 }

@@ -61,7 +61,7 @@ func TestBootOfRealServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	console, err := os.CreateTemp(t.TempDir(), "console")
+	console, err := os.OpenFile(filepath.Join(t.TempDir(), "console"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +75,12 @@ func TestBootOfRealServices(t *testing.T) {
 		Devices: &devicetest.Directory{
 			OnEnter:   enterLoopback,
 			Processes: func() string { return "" },
+			Console:   console.Name(),
 		},
 		Manifest: m,
 		Mark:     func(line string) { fmt.Fprintln(console, line) },
 		After:    supervise.After,
 		Input:    null.Fd(),
-		Output:   console.Fd(),
 	})
 	if errors.Is(err, unix.EPERM) {
 		t.Skip("NOT RUN: this user may not make network namespaces")

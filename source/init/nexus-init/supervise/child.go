@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nexus/source/init/nexus-init/bootline"
+	"nexus/source/init/nexus-init/devices"
 	"nexus/source/init/nexus-init/manifest"
 	"nexus/source/init/nexus-init/netmode"
 	"nexus/source/init/nexus-init/rights"
@@ -125,12 +126,19 @@ func (b *boot) start(s *manifest.Service) (*child, error) {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	defer say.Close()
+	// A description of its own: what it sets there (O_NONBLOCK) is nobody else's business.
+	console, err := b.c.Devices.Open(devices.NameConsole)
+	if err != nil {
+		hear.Close()
+		return nil, fmt.Errorf("%s: open %s: %w", s.Name, devices.NameConsole, err)
+	}
+	defer syscall.Close(console)
 
 	program := spawn.Program{
 		Path:        s.Program,
 		Arguments:   append([]string{s.Name}, s.Arguments...),
 		Environment: b.environment(s),
-		Descriptors: []uintptr{b.c.Input, b.c.Output, b.c.Output},
+		Descriptors: []uintptr{b.c.Input, uintptr(console), uintptr(console)},
 	}
 	for _, fd := range granted {
 		program.Descriptors = append(program.Descriptors, uintptr(fd))

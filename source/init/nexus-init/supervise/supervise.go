@@ -30,9 +30,8 @@ type Config struct {
 	Manifest *manifest.Manifest
 	Options  bootline.Options
 
-	Mark   func(line string) // prints one line on the console
-	Input  uintptr           // descriptor 0 of every service
-	Output uintptr           // descriptors 1 and 2 of every service
+	Mark  func(line string) // prints one line on the console
+	Input uintptr           // descriptor 0 of every service
 
 	// After is the clock that a service's time-out runs on: package After's.
 	After func(d time.Duration) (expired <-chan time.Time, stop func() bool)

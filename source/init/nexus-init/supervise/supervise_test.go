@@ -166,6 +166,7 @@ func bootWith(t *testing.T, line, top string, services ...string) result {
 	r := result{devices: &devicetest.Directory{
 		Nodes:     []string{"nic"},
 		Processes: func() string { return "1 0 init rss=900 shared=800 tables=20 cpu=1000\n" },
+		Console:   output.Name(),
 	}}
 	expired := make(chan time.Time)
 	r.err = Run(Config{
@@ -178,9 +179,8 @@ func bootWith(t *testing.T, line, top string, services ...string) result {
 				close(expired)
 			}
 		},
-		After:  func(time.Duration) (<-chan time.Time, func() bool) { return expired, func() bool { return true } },
-		Input:  null.Fd(),
-		Output: output.Fd(),
+		After: func(time.Duration) (<-chan time.Time, func() bool) { return expired, func() bool { return true } },
+		Input: null.Fd(),
 	})
 	text, err := os.ReadFile(output.Name())
 	if err != nil {

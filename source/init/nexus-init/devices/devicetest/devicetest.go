@@ -20,6 +20,7 @@ type Directory struct {
 	Shared    bool          // wrongly allow a second owner of an interrupt or namespace
 	Address   uint64        // of DMA memory; 0 is Physical
 	Processes func() string // text of "processes"
+	Console   string        // file that "console" opens, for appending; without one it is /dev/null
 	OnEnter   func() error  // what Enter does
 
 	mu      sync.Mutex
@@ -31,6 +32,10 @@ type Directory struct {
 func (d *Directory) Open(name string) (int, error) {
 	node, part, _ := strings.Cut(name, "/")
 	switch {
+	case name == "console" && d.Console == "":
+		return unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	case name == "console":
+		return unix.Open(d.Console, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC, 0)
 	case name == "dma":
 		return d.dma()
 	case name == "socketns":

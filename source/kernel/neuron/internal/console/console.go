@@ -29,14 +29,20 @@ const (
 )
 
 const (
-	outSize = 16 << 10
+	outSize = 16 << 10 // what the bytes of programs may fill of the buffer
+	reserve = 2 << 10  // and what is kept behind that for the kernel's lines
+	bufSize = outSize + reserve
+	maxLine = 256 // the kernel begins a line only where so much is free
 	inSize  = 4 << 10
 )
 
 // ring is bytes in order: count of them from position first.
 type ring struct{ first, count int }
 
-// UART is the console. There is one.
+// UART is the console. There is one; each open of it is a description of its own.
+//
+// Invariant: nobody waits for the UART but the end of the machine (Last). A line of the kernel's that the buffer has no room for is
+// left out, whole, and counted; the count is told as soon as there is room.
 type UART struct {
 	file.Defaults
 	base  uintptr
@@ -44,6 +50,11 @@ type UART struct {
 	out   ring
 	in    ring
 	ier   uint8
+	// Of the kernel's lines: whether one has begun, whether it is left out, how many were since that was told last, and
+	// whether they wait.
+	begun, skip bool
+	lost        uint64
+	last        bool
 	// Dropped counts input bytes that found the buffer full.
 	Dropped uint64
 }
@@ -51,7 +62,7 @@ type UART struct {
 // Console is the machine's.
 var (
 	Console   UART
-	outBuffer [outSize]byte
+	outBuffer [bufSize]byte
 	inBuffer  [inSize]byte
 )
 
@@ -75,6 +86,7 @@ func (u *UART) Interrupt() {
 	ev := u.receive()
 	if u.out.count > 0 {
 		u.transmit()
+		u.tellLost()
 		ev |= abi.EPOLLOUT
 	}
 	u.arm()
@@ -114,7 +126,7 @@ func (u *UART) transmit() {
 	}
 	for i := 0; i < fifoSize && u.out.count > 0; i++ {
 		arch.Store8(u.base+data, outBuffer[u.out.first])
-		u.out.first = (u.out.first + 1) % outSize
+		u.out.first = (u.out.first + 1) % bufSize
 		u.out.count--
 	}
 }
@@ -122,7 +134,7 @@ func (u *UART) transmit() {
 // drainTries bounds Drain: seconds for a UART that works, and an end with one that does not.
 const drainTries = 1 << 24
 
-// Drain waits until everything is out, for the end of the machine or a full buffer. What a stuck UART does not take is lost.
+// Drain waits until everything is out, at the end of the machine. What a stuck UART does not take is lost.
 func (u *UART) Drain() {
 	for try := 0; u.base != 0 && try < drainTries; try++ {
 		if u.out.count > 0 {
@@ -158,7 +170,7 @@ func (u *UART) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
 
 // Write takes the whole buffer or, if that does not fit now but could, nothing, so that lines do not mix.
 func (u *UART) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
-	room := outSize - u.out.count
+	room := max(0, outSize-u.out.count)
 	if b.Len() > room && (b.Len() <= outSize || room == 0) {
 		return 0, abi.EAGAIN
 	}
@@ -167,7 +179,7 @@ func (u *UART) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
 		var part [128]byte
 		k, ok := b.Get(part[:min(len(part), room-n)])
 		for _, c := range part[:k] {
-			char(c)
+			u.push(c)
 		}
 		n += k
 		if !ok && n == 0 {
@@ -203,12 +215,18 @@ func (u *UART) Stat(st *abi.Stat) {
 	st.Mode, st.Nlink, st.Blksize = abi.S_IFCHR|0o600, 1, 1024
 }
 
-// Text prints s as the kernel.
-func Text(s string) {
-	for i := 0; i < len(s); i++ {
-		char(s[i])
-	}
+// Last makes the kernel's lines wait for the UART from now on: the machine ends.
+func Last() {
 	u := &Console
+	u.last, u.begun, u.skip = true, false, false
+}
+
+// Text prints s as the kernel. A line ends with '\n' and is at most 256 bytes.
+func Text(s string) {
+	u := &Console
+	for i := 0; i < len(s); i++ {
+		u.put(s[i])
+	}
 	u.transmit()
 	if u.base != 0 {
 		u.arm()
@@ -221,17 +239,47 @@ func Bytes(b []byte) {
 		if c < ' ' || c > '~' {
 			c = '?'
 		}
-		char(c)
+		Console.put(c)
 	}
 }
 
-func char(c byte) {
-	u := &Console
-	if u.out.count == outSize {
+// put adds a byte of a line of the kernel's.
+func (u *UART) put(c byte) {
+	if !u.begun {
+		u.tellLost()
+		if u.skip = !u.last && bufSize-u.out.count < maxLine; u.skip {
+			u.lost++
+		}
+	}
+	u.begun = c != '\n'
+	if u.skip {
+		return
+	}
+	if u.out.count == bufSize {
+		if !u.last {
+			return // the line is longer than it may be
+		}
 		u.Drain()
 	}
-	outBuffer[(u.out.first+u.out.count)%outSize] = c
+	u.push(c)
+}
+
+// push adds a byte, for which there is room.
+func (u *UART) push(c byte) {
+	outBuffer[(u.out.first+u.out.count)%bufSize] = c
 	u.out.count++
+}
+
+// tellLost tells how many lines were left out, if there is room for that and another line.
+func (u *UART) tellLost() {
+	if u.lost == 0 || u.begun || bufSize-u.out.count < 2*maxLine {
+		return
+	}
+	n := u.lost
+	u.lost = 0
+	Text("neuron: console was full, lines left out: ")
+	Number(n)
+	Text("\n")
 }
 
 // Hex prints v as 0x….
@@ -242,7 +290,7 @@ func Hex(v uint64) {
 		d := v >> shift & 15
 		if d != 0 || started || shift == 0 {
 			started = true
-			char("0123456789abcdef"[d])
+			Console.put("0123456789abcdef"[d])
 		}
 	}
 }

@@ -2,6 +2,8 @@ package console
 
 import (
 	"bytes"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,6 +19,7 @@ const base = 0x1000
 type fake16550 struct {
 	received, sent []byte
 	stuck          bool // takes nothing
+	looks          int  // at its status
 	ier            uint32
 }
 
@@ -30,6 +33,7 @@ func (f *fake16550) Load(addr uintptr) uint32 {
 		f.received = f.received[1:]
 		return uint32(c)
 	case lineStatus:
+		f.looks++
 		var v uint32
 		if len(f.received) > 0 {
 			v |= lsrData
@@ -156,5 +160,75 @@ func TestNumbers(t *testing.T) {
 	want := "0x0 0xffffffc080201000 1234?[2J"
 	if got := outBuffer[:Console.out.count]; !bytes.Equal(got, []byte(want)) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestKernelLinesNeverWait: with the buffer full of a program's bytes and the UART busy, the kernel's lines go behind them while there is
+// room, and are left out whole after that; how many is told once there is room again, and nobody waits meanwhile.
+func TestKernelLinesNeverWait(t *testing.T) {
+	f := &fake16550{stuck: true}
+	u := fresh(f)
+	u.Write(usertest.In(bytes.Repeat([]byte("p"), outSize)), 0)
+	f.looks = 0
+	const lines = 100
+	for i := range lines {
+		Text("neuron: line ")
+		Number(uint64(i))
+		Text(strings.Repeat(".", 100) + "\n")
+	}
+	if f.looks > 3*lines {
+		t.Errorf("looked at the UART %d times for %d lines", f.looks, lines)
+	}
+	if n, err := u.Write(usertest.In([]byte("x")), 0); n != 0 || err != abi.EAGAIN {
+		t.Errorf("a program's byte: %d, %d; want EAGAIN", n, err)
+	}
+	f.stuck = false
+	for range bufSize {
+		u.Interrupt()
+	}
+	Text("neuron: after\n")
+	u.Drain()
+	got := strings.Split(strings.TrimLeft(string(f.sent), "p"), "\n")
+	whole := 0
+	for i, l := range got[:len(got)-3] {
+		if want := "neuron: line " + strconv.Itoa(i) + strings.Repeat(".", 100); l != want {
+			t.Fatalf("line %d: %q, want %q", i, l, want)
+		}
+		whole++
+	}
+	want := []string{"neuron: console was full, lines left out: " + strconv.Itoa(lines-whole), "neuron: after", ""}
+	if whole < 10 || !slices.Equal(got[whole:], want) {
+		t.Errorf("%d lines, then %q, want %q", whole, got[whole:], want)
+	}
+}
+
+// TestLastLinesWait: at the end of the machine a line gets out however full the buffer is, and whatever line it cuts off.
+func TestLastLinesWait(t *testing.T) {
+	f := &fake16550{stuck: true}
+	u := fresh(f)
+	u.Write(usertest.In(make([]byte, outSize)), 0)
+	for range 30 {
+		Text(strings.Repeat("l", 100) + "\n")
+	}
+	Text("left out")
+	f.stuck = false
+	Last()
+	for range 3 {
+		Text("fatal " + strings.Repeat("f", 1000) + "\n")
+	}
+	u.Drain()
+	if n := strings.Count(string(f.sent), "fatal "+strings.Repeat("f", 1000)+"\n"); n != 3 {
+		t.Errorf("%d of 3 lines got out", n)
+	}
+}
+
+// TestLineTooLong: what is longer than a line may be is cut, and does not touch the line behind it.
+func TestLineTooLong(t *testing.T) {
+	f := &fake16550{stuck: true}
+	u := fresh(f)
+	u.Write(usertest.In(make([]byte, outSize)), 0)
+	Text(strings.Repeat("a", 3*reserve) + "\n")
+	if u.out.count != bufSize {
+		t.Errorf("%d bytes wait, want %d", u.out.count, bufSize)
 	}
 }

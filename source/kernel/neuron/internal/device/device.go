@@ -4,6 +4,7 @@ package device
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/console"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/plic"
@@ -83,12 +84,14 @@ func (*Directory) Stat(st *abi.Stat) {
 	st.Dev, st.Ino, st.Mode, st.Nlink = 3, 1, abi.S_IFDIR|0o700, 1
 }
 
-// Open opens a name of the directory: "fdt", "dma", "processes", "accounts", NODE/window, NODE/irq.
+// Open opens a name of the directory: "fdt", "console", "dma", "processes", "accounts", NODE/window, NODE/irq.
 // (Socket namespaces are package inet's; the system-call layer asks there first.)
 func Open(name []byte) (file.Object, abi.Errno) {
 	switch string(name) {
 	case "fdt":
 		return &theTree, abi.OK
+	case "console":
+		return &console.Console, abi.OK
 	case "dma":
 		return newMemory()
 	case "processes":

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/device"
+	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/unixsock"
 )
 
@@ -74,5 +76,19 @@ func TestLastReferenceOnItsWay(t *testing.T) {
 				t.Errorf("got %d, error %d, want %d, error %d", n, err, tt.n, tt.err)
 			}
 		})
+	}
+}
+
+// TestConsoleDescriptions: each open of the console is a description of its own, as on Linux: what one sets is not the other's.
+func TestConsoleDescriptions(t *testing.T) {
+	const setFL, getFL = 4, 3
+	p := start(t)
+	fd, _ := p.thread.Files().Install(file.New(&device.Root, abi.O_RDONLY), 0, false)
+	name := p.put([]byte("console\x00")...)
+	a := uint64(p.must(nrOpenat, uint64(fd), name, abi.O_RDWR))
+	b := uint64(p.must(nrOpenat, uint64(fd), name, abi.O_RDWR))
+	p.must(nrFcntl, a, setFL, abi.O_NONBLOCK)
+	if v := p.must(nrFcntl, b, getFL); v&abi.O_NONBLOCK != 0 {
+		t.Errorf("flags of the other: %#o", v)
 	}
 }

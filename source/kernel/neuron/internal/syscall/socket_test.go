@@ -20,6 +20,7 @@ import (
 
 // Numbers of the calls that the tests make.
 const (
+	nrOpenat                                         = 56
 	nrDup, nrDup3, nrFcntl, nrClose, nrRead, nrWrite = 23, 24, 25, 57, 63, 64
 	nrSocket, nrSocketpair, nrBind, nrListen         = 198, 199, 200, 201
 	nrConnect, nrGetsockname, nrGetpeername          = 203, 204, 205
