@@ -17,7 +17,7 @@ import (
 )
 
 // bound is more than any boot here takes.
-const bound = 60 * time.Second
+const bound = 30 * time.Second
 
 // top is the repository's.
 const top = "../.."
@@ -73,6 +73,7 @@ func boot(t *testing.T, image string, args ...string) (console string, status in
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-riscv64", append([]string{"-M", "virt", "-nographic", "-no-reboot", "-kernel", image}, args...)...)
+	cmd.WaitDelay = time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

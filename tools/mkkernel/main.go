@@ -55,7 +55,8 @@ func runBuild(args []string, stdout io.Writer) error {
 	fatal := flags.String("fatal", "main.kfatal,nexus/source/kernel/neuron/internal/arch.Fatal",
 		"assembly function that patched runtime entries jump to: the first of these that exists")
 	tags := flags.String("tags", "", "build tags besides neuron, with commas")
-	float := flags.String("float", "nexus/source/kernel/neuron/internal/arch.SaveFloat,nexus/source/kernel/neuron/internal/arch.LoadFloat",
+	const arch = "nexus/source/kernel/neuron/internal/arch."
+	float := flags.String("float", arch+"SaveFloat,"+arch+"LoadFloat,"+arch+"probeFloat",
 		"functions that may use floating-point registers")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -44,11 +44,36 @@ fill:
 	WORD	$0x12000073		// sfence.vma
 	CSRRW	X6, SATP, X0
 	WORD	$0x12000073
+	CSRRS	X0, SATP, X7
+	BNE	X6, X7, unpaged
 	MOV	$·high(SB), X6
 	MOV	$-1, X7
 	SLL	$38, X7
 	ADD	X7, X6
 	JMP	(X6)
+unpaged:
+	// The hart has no Sv39 (a mode that is not there leaves satp as it was). The firmware prints and powers off.
+	MOV	$·unpagedText(SB), X8
+	MOV	$1, X17			// legacy console putchar
+print:
+	MOVBU	(X8), X10
+	BEQ	X10, X0, off
+	ECALL
+	ADD	$1, X8
+	JMP	print
+off:
+	MOV	$0x53525354, X17	// system reset: shutdown, system failure
+	MOV	X0, X16
+	MOV	X0, X10
+	MOV	$1, X11
+	ECALL
+	JMP	off
+
+DATA	·unpagedText+0(SB)/8, $"neuron: "
+DATA	·unpagedText+8(SB)/8, $"cpu: no "
+DATA	·unpagedText+16(SB)/8, $"Sv39 pag"
+DATA	·unpagedText+24(SB)/8, $"ing\n\x00\x00\x00\x00"
+GLOBL	·unpagedText(SB), RODATA, $32
 
 // high runs at the kernel's own addresses.
 TEXT ·high(SB), NOSPLIT|NOFRAME, $0

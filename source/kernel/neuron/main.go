@@ -59,6 +59,7 @@ func boot(hartID, treeAt, root uint64) {
 	hart.ID, hart.Trap = hartID, trap
 	hart.Stack, hart.G = stackAndG()
 	arch.SetTrapVector(&hart.Hart)
+	arch.Probe()
 
 	bytes := treeBytes(mem.Phys(treeAt))
 	code := tree.Open(bytes)
@@ -72,6 +73,7 @@ func boot(hartID, treeAt, root uint64) {
 	if why != "" {
 		stop("device tree: ", why)
 	}
+	checkCPU()
 	hart.Satp = arch.SatpSv39 | root>>mem.PageShift
 	vm.Init(mem.Phys(root))
 	initMemory(mem.Phys(treeAt), len(bytes))
@@ -106,6 +108,16 @@ func boot(hartID, treeAt, root uint64) {
 	c := proc.Schedule(&hart.Hart)
 	proc.BigLock.Release()
 	arch.Resume(c)
+}
+
+// checkCPU stops the boot where the processor cannot do what the kernel or every program needs.
+func checkCPU() {
+	if !arch.CPU.Float {
+		stop("cpu: ", "no double-precision floating point (F and D), which every program needs")
+	}
+	if why := arch.NoAlarm(board.Sstc); why != "" {
+		stop("cpu: ", why)
+	}
 }
 
 // treeBytes is the device tree at p, as long as its own header says.

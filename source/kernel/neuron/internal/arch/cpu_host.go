@@ -9,6 +9,12 @@ var Host struct {
 	PendingSet uint64
 	Satp       uint64
 	Flushes    int
+	Calls      int // of the firmware's timer
+	// HasStimecmp and MaxASID are what Probe finds.
+	HasStimecmp bool
+	MaxASID     uint64
+	// OpenSBI is the firmware's version.
+	OpenSBI uint64
 	// Device answers accesses to device registers, of any width.
 	Device interface {
 		Load(addr uintptr) uint32
@@ -21,10 +27,10 @@ func Store8(addr uintptr, v uint8)   { Host.Device.Store(addr, uint32(v)) }
 func Load32(addr uintptr) uint32     { return Host.Device.Load(addr) }
 func Store32(addr uintptr, v uint32) { Host.Device.Store(addr, v) }
 
-func ReadTime() uint64        { return Host.Time }
-func WriteAlarm(ticks uint64) { Host.Alarm = ticks }
-func Pending() uint64         { return Host.PendingSet }
-func EnableInterrupts()       {}
+func ReadTime() uint64           { return Host.Time }
+func writeStimecmp(ticks uint64) { Host.Alarm = ticks }
+func Pending() uint64            { return Host.PendingSet }
+func EnableInterrupts()          {}
 
 // WaitForInterrupt moves time to the alarm.
 func WaitForInterrupt() { Host.Time = Host.Alarm }
@@ -35,9 +41,31 @@ func FlushCode()           {}
 func SaveFloat(c *Context) {}
 func LoadFloat(c *Context) {}
 
-func SBI(extension, function, a0, a1 uint64) (err int64, value uint64) { return -2, 0 }
-func Resume(c *Context)                                                {}
-func SetTrapVector(h *Hart)                                            {}
+// SBI is a firmware that has a timer and nothing else.
+func SBI(extension, function, a0, a1 uint64) (err int64, value uint64) {
+	switch {
+	case extension == sbiBase && function == sbiImplementation:
+		return 0, openSBI
+	case extension == sbiBase && function == sbiVersion:
+		return 0, Host.OpenSBI
+	case extension == sbiBase && function == sbiProbeExtension && a0 == sbiTime:
+		return 0, 1
+	case extension == sbiTime && function == 0:
+		Host.Alarm = a0
+		Host.Calls++
+		return 0, 0
+	}
+	return -2, 0
+}
+
+func probeFloat() bool    { return true }
+func probeAlarm() bool    { return Host.HasStimecmp }
+func probeVector() uint64 { return 0 }
+func probeASID() uint64   { return Host.MaxASID }
+func clearEnvironment()   {}
+
+func Resume(c *Context)     {}
+func SetTrapVector(h *Hart) {}
 
 func acquire(l *uint32) {
 	if *l != 0 {

@@ -11,8 +11,15 @@ func Store32(addr uintptr, v uint32)
 // ReadTime is the time counter, in ticks of the timebase.
 func ReadTime() uint64
 
-// WriteAlarm sets stimecmp (Sstc).
-func WriteAlarm(ticks uint64)
+// writeStimecmp sets the hart's own alarm (Sstc).
+func writeStimecmp(ticks uint64)
+
+// Each tries an instruction out.
+func probeFloat() bool
+func probeAlarm() bool
+func probeVector() uint64
+func probeASID() uint64
+func clearEnvironment()
 
 // Pending is sip: which interrupts are waiting.
 func Pending() uint64

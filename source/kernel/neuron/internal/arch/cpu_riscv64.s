@@ -40,7 +40,7 @@ TEXT ·ReadTime(SB), NOSPLIT, $0-8
 	MOV	X5, ret+0(FP)
 	RET
 
-TEXT ·WriteAlarm(SB), NOSPLIT, $0-8
+TEXT ·writeStimecmp(SB), NOSPLIT, $0-8
 	MOV	ticks+0(FP), X5
 	CSRRW	X5, STIMECMP, X0
 	RET

@@ -81,8 +81,10 @@ TEXT ·SetTrapVector(SB), NOSPLIT, $0-8
 	CSRRW	X5, STVEC, X0
 	MOV	$7, X5
 	CSRRW	X5, SCOUNTEREN, X0	// cycle, time, instret readable in user mode
-	MOV	$0x6000, X5		// sstatus.FS = dirty
-	CSRRS	X5, SSTATUS, X0
+	MOV	$2, X5			// UXL = 64 bits, FS = dirty, all else that the firmware left is off
+	SLL	$32, X5
+	OR	$SSTATUS_FS, X5
+	CSRRW	X5, SSTATUS, X0
 	RET
 
 // Fatal is where the image's patched runtime entries end up: x31 is the code of the patch, x1 or x5 the return address,

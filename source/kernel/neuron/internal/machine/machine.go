@@ -15,6 +15,8 @@ type Machine struct {
 	PLICContext           int
 	Timebase              uint64
 	Deterministic         bool
+	// Sstc is whether the boot hart is said to have an alarm of its own.
+	Sstc bool
 
 	own      [8]mem.Range
 	ownCount int
@@ -88,9 +90,7 @@ func (m *Machine) readPLIC(t *fdt.Tree, hartID uint64) string {
 		if h.ID != hartID {
 			continue
 		}
-		if !sstc(h.ISA) {
-			return "the boot hart lacks the Sstc extension: use QEMU 7.2 or newer with its default cpu"
-		}
+		m.Sstc = sstc(h.ISA)
 		handle, _ := h.InterruptController()
 		for c := 0; ; c++ {
 			e, ok := n.InterruptExtended(c)

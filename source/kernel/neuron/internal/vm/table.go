@@ -217,11 +217,15 @@ func (s *Space) freeRoot() {
 // kernelRoot is the table that the kernel started on; every space has its upper half.
 var kernelRoot mem.Phys
 
-// Init takes root as the kernel's own table, which is also the address space of no program.
+// Init takes root as the kernel's own table, which is also the address space of no program. Id 0 is the kernel's, and shared by those
+// spaces for which the hart has no id of their own.
 func Init(root mem.Phys) {
 	kernelRoot = root
 	for i := range spaces {
-		spaces[i] = Space{asid: uint16(i + 1)}
+		spaces[i] = Space{}
+		if id := uint64(i + 1); id <= arch.CPU.MaxASID {
+			spaces[i].asid = uint16(id)
+		}
 	}
 }
 
@@ -235,6 +239,9 @@ func (s *Space) Activate(h *arch.Hart) {
 	if v := satp(s.root, s.asid); h.Satp != v {
 		h.Satp = v
 		arch.WriteSatp(v)
+		if s.asid == 0 {
+			arch.FlushTLB() // what others that share the id left
+		}
 	}
 }
 
