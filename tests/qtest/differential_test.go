@@ -84,24 +84,32 @@ func run(w virtio.Window, steps []access) (seen []uint32) {
 	return seen
 }
 
+// offers gives the feature bits that the real device offers and how long each of its n queues may be, by which versions of
+// QEMU differ. The fakes offer what the device does.
+func offers(w virtio.Window, n int) (features uint64, queues []uint32) {
+	w.Write32(0x014, 0)
+	features = uint64(w.Read32(0x010))
+	w.Write32(0x014, 1)
+	features |= uint64(w.Read32(0x010)) << 32
+	for q := range n {
+		w.Write32(0x030, uint32(q))
+		queues = append(queues, w.Read32(0x034))
+	}
+	return features, queues
+}
+
 // TestFakeAnswersAsTheRealDevice plays one script on QEMU's device and on the fake
 // one: whatever is proven on the fake rests on this.
 func TestFakeAnswersAsTheRealDevice(t *testing.T) {
 	m, _ := plugged(t, Dgram, "")
 	real := m.Window(slot)
-	// The fake offers what the real device does.
-	real.Write32(0x014, 0)
-	offered := uint64(real.Read32(0x010))
-	real.Write32(0x014, 1)
-	offered |= uint64(real.Read32(0x010)) << 32
-
 	memory, err := fake.NewMemory(MemoryBase+ringsAt, 64<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer memory.Close()
 	nic := fake.NewNIC([6]byte{2, 0, 0, 0, 0, 1}, memory)
-	nic.Features = offered
+	nic.Features, nic.QueueMax = offers(real, len(nic.QueueMax))
 	nic.Write32(0x070, 0)
 
 	steps := script(MemoryBase + ringsAt)

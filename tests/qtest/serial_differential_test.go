@@ -81,11 +81,7 @@ func TestFakeSerialAnswersAsTheRealDevice(t *testing.T) {
 	m, _ := pluggedSerial(t, 1)
 	real := m.Window(serialSlot)
 	double, _ := newFakeSerial(t)
-	// The fake offers what the real device does.
-	real.Write32(0x014, 0)
-	double.Features = uint64(real.Read32(0x010))
-	real.Write32(0x014, 1)
-	double.Features |= uint64(real.Read32(0x010)) << 32
+	double.Features, double.QueueMax = offers(real, len(double.QueueMax))
 	steps := serialScript(MemoryBase + memoryAt)
 	want, got := run(real, steps), run(double, steps)
 	if err := real.Err(); err != nil {

@@ -348,7 +348,7 @@ func TestSerialPortIsPulledOut(t *testing.T) {
 	before := s.counter("port.hosts")
 	for deadline := time.Now().Add(answerTime); ; { // the old one lets go of the host in its own time
 		_, err := s.m.QMP("device_add", map[string]any{
-			"driver": "virtserialport", "id": "p1", "bus": "s0.0", "chardev": "c0", "name": serialdev.PortName, "nr": "2",
+			"driver": "virtserialport", "id": "p1", "bus": "s0.0", "chardev": "c0", "name": serialdev.PortName, "nr": 2,
 		})
 		if err == nil {
 			break
