@@ -109,6 +109,10 @@ KERNEL ?=
 fuzz-kernel: ## random system calls: SEEDS (20) programs of threads from SEED (1) on, CALLS (50000) calls each
 	@go test -count=1 -timeout 0 -v ./tests/fuzzkernel -run TestHunt -hunt -seed $(SEED) -seeds $(SEEDS) -calls $(CALLS) -kernel "$(abspath $(KERNEL))"
 
+.PHONY: mutate
+mutate: ## mutation testing of one package, PKG=./its/folder: which changes of the code its tests do not notice
+	@scripts/mutate.sh "$(PKG)"
+
 .PHONY: man
 man: $(NX) ## write the manual pages of nx into build/man
 	@$(NX) man $(B)/man
