@@ -70,8 +70,12 @@ func read(destination, source string) (newc.File, error) {
 	if err != nil {
 		return newc.File{}, err
 	}
+	info, err := os.Stat(source)
+	if err != nil {
+		return newc.File{}, err
+	}
 	name := strings.TrimPrefix(path.Clean(destination), "/")
-	return newc.File{Path: name, Mode: mode(name), Data: data}, nil
+	return newc.File{Path: name, Mode: mode(name), Data: data, Time: uint32(info.ModTime().Unix())}, nil
 }
 
 // mode gives programs the right to be executed, by where they go and not by what the build machine's umask said.

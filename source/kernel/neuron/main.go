@@ -82,6 +82,7 @@ func boot(hartID, treeAt, root uint64) {
 	proc.SetFrequency(board.Timebase)
 	proc.Devices = interrupts
 	proc.Console = processEnds
+	file.Clock = proc.Realtime
 	proc.OnInitExit = initExited
 	initClockAndChance()
 	listed, left := device.Scan(&tree, board.Own())

@@ -1,7 +1,7 @@
 // Package newc writes boot archives: newc cpio archives that neuron reads in place.
 //
 // The data of each file begins on a page boundary of the archive; the name field in front of it is padded with NULs to
-// make it so. Entries are sorted by name, owned by root, dated 0 and numbered in order, so that the same inputs give
+// make it so. Entries are sorted by name, owned by root, directories dated 0, and numbered in order, so that the same inputs give
 // the same bytes. Every newc reader understands the result; only Linux's own initramfs unpacker skips an entry whose
 // name field is longer than 4096 bytes, which happens when a header falls into the last bytes of a page.
 package newc
@@ -41,6 +41,7 @@ type File struct {
 	Path string // relative and clean: "bin/echod"
 	Mode uint32 // permission bits
 	Data []byte
+	Time uint32 // of its last change, in seconds since 1970
 }
 
 // entry is a File, or a directory when directory is set.
@@ -66,7 +67,7 @@ func Write(w io.Writer, files []File) error {
 	for i, e := range entries {
 		out.entry(uint32(i+1), e)
 	}
-	out.header(0, 0, 0, 0, trailerName, len(trailerName)+1)
+	out.header(0, 0, 0, 0, 0, trailerName, len(trailerName)+1)
 	out.pad(4)
 	if out.at > MaxSize {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, out.at)
@@ -129,15 +130,15 @@ func (w *writer) entry(number uint32, e entry) {
 		data := roundUp(w.at+headerSize+nameSize, PageSize)
 		nameSize = data - w.at - headerSize
 	}
-	w.header(number, mode, links, len(e.Data), e.Path, nameSize)
+	w.header(number, mode, links, len(e.Data), e.Time, e.Path, nameSize)
 	w.pad(4)
 	w.write(e.Data)
 	w.pad(4)
 }
 
 // header writes a newc header and a name field of nameSize bytes.
-func (w *writer) header(number, mode uint32, links, size int, name string, nameSize int) {
-	fields := [13]uint32{0: number, 1: mode, 4: uint32(links), 6: uint32(size), 11: uint32(nameSize)}
+func (w *writer) header(number, mode uint32, links, size int, time uint32, name string, nameSize int) {
+	fields := [13]uint32{0: number, 1: mode, 4: uint32(links), 5: time, 6: uint32(size), 11: uint32(nameSize)}
 	text := []byte("070701")
 	for _, f := range fields {
 		text = fmt.Appendf(text, "%08X", f)

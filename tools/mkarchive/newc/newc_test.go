@@ -15,11 +15,11 @@ import (
 
 func sample() []File {
 	return []File{
-		{"init", 0o755, []byte("first")},
-		{"pkg/fixtures/hello.txt", 0o644, []byte("hello\n")},
-		{"bin/echod", 0o755, bytes.Repeat([]byte("x"), 4096)},
-		{"bin/b", 0o755, bytes.Repeat([]byte("y"), 4097)},
-		{"bin-old", 0o644, nil},
+		{Path: "init", Mode: 0o755, Data: []byte("first")},
+		{Path: "pkg/fixtures/hello.txt", Mode: 0o644, Data: []byte("hello\n")},
+		{Path: "bin/echod", Mode: 0o755, Data: bytes.Repeat([]byte("x"), 4096)},
+		{Path: "bin/b", Mode: 0o755, Data: bytes.Repeat([]byte("y"), 4097)},
+		{Path: "bin-old", Mode: 0o644, Data: nil},
 	}
 }
 
@@ -77,7 +77,7 @@ func TestReproducible(t *testing.T) {
 func TestAlignment(t *testing.T) {
 	marker := []byte("\xfe\xdcMARKER")
 	for size := 0; size < PageSize; size += 4 {
-		archive := write(t, []File{{"a", 0o644, make([]byte, size)}, {"b-with-a-name", 0o644, marker}})
+		archive := write(t, []File{{Path: "a", Mode: 0o644, Data: make([]byte, size)}, {Path: "b-with-a-name", Mode: 0o644, Data: marker}})
 		at := bytes.Index(archive, marker)
 		if at%PageSize != 0 {
 			t.Fatalf("after %d bytes the data lies at %#x", size, at)

@@ -12,6 +12,8 @@ import (
 
 // files reads regular files. The fixture may be writable on Linux, so nothing here tries to write to it.
 func files(r *report) {
+	appending(r)
+	identity(r)
 	hello := filepath.Join(fixture, "hello.txt")
 	fd := must(unix.Open(hello, unix.O_RDONLY|unix.O_CLOEXEC, 0))
 	buffer := make([]byte, 64)
@@ -235,4 +237,61 @@ func list(fd, size int) string {
 	}
 	slices.SortFunc(entries, cmp.Compare[string])
 	return strings.Join(entries, " ")
+}
+
+// appending writes at the end of a file, wherever the position is.
+func appending(r *report) {
+	fd := must(unix.MemfdCreate("append", unix.MFD_CLOEXEC))
+	unix.Write(fd, []byte("begin"))
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND)
+	r.err("set O_APPEND", err)
+	unix.Seek(fd, 0, unix.SEEK_SET)
+	n, err := unix.Write(fd, []byte("+end"))
+	r.number("write with O_APPEND", n, err)
+	at, err := unix.Seek(fd, 0, unix.SEEK_CUR)
+	r.number("the offset behind it", int(at), err)
+	n, err = unix.Pwrite(fd, []byte("!"), 1)
+	r.number("pwrite with O_APPEND", n, err)
+	at, err = unix.Seek(fd, 0, unix.SEEK_CUR)
+	r.number("the offset stayed behind pwrite", int(at), err)
+	buffer := make([]byte, 20)
+	n, err = unix.Pread(fd, buffer, 0)
+	r.data("what was appended", buffer, n, err)
+	r.err("fsync of a memfd", unix.Fsync(fd))
+	r.err("fdatasync of a memfd", unix.Fdatasync(fd))
+	r.err("fchdir to a file", unix.Fchdir(fd))
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	r.say("times of a memfd", "%s, %v", name(err), st.Mtim.Sec > 1_600_000_000)
+	unix.Close(fd)
+	r.err("fchdir to what is closed", unix.Fchdir(fd))
+	var p [2]int
+	unix.Pipe2(p[:], unix.O_CLOEXEC)
+	r.err("fsync of a pipe", unix.Fsync(p[0]))
+	err = unix.Fstat(p[0], &st)
+	r.say("times of a pipe", "%s, %v", name(err), st.Mtim.Sec > 1_600_000_000)
+	unix.Close(p[0])
+	unix.Close(p[1])
+}
+
+// identity asks what start-up code asks: where and who it is.
+func identity(r *report) {
+	d := must(unix.Open(filepath.Join(fixture, "dir"), unix.O_RDONLY|unix.O_CLOEXEC, 0))
+	before := must(unix.Getwd())
+	r.err("fchdir", unix.Fchdir(d))
+	var st unix.Stat_t
+	r.err("stat from there", unix.Stat("sub/deep.txt", &st))
+	r.err("back", unix.Chdir(before))
+	unix.Close(d)
+	minus := -1
+	_, err := raw(unix.SYS_GETGROUPS, uintptr(minus), 0)
+	r.err("getgroups of a negative number", err)
+	_, err = unix.Getgroups()
+	r.err("getgroups", err)
+	_, err = raw(unix.SYS_GETRESUID, 8, 8, 8)
+	r.err("getresuid to a bad address", err)
+	real, effective, saved := unix.Getresuid()
+	r.say("real, effective and saved user", "equal %v", real == effective && effective == saved)
+	real, effective, saved = unix.Getresgid()
+	r.say("real, effective and saved group", "equal %v", real == effective && effective == saved)
 }

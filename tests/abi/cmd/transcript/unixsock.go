@@ -194,6 +194,7 @@ func unixMessages(r *report) {
 
 // unixRights passes descriptors.
 func unixRights(r *report) {
+	lastReference(r)
 	a, b := pair(unix.SOCK_SEQPACKET | unix.SOCK_NONBLOCK)
 	read, write := pipe2(0)
 	n, err := unix.SendmsgN(a, []byte("two"), unix.UnixRights(read, write), nil, 0)
@@ -280,4 +281,17 @@ func dropsQueue(r *report) {
 	n, err = unix.Read(read, buffer)
 	r.number("read its end", n, err)
 	closeAll(read, epoll)
+}
+
+// lastReference takes the message in which a socket's one reference waits at its own peer.
+func lastReference(r *report) {
+	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET, unix.SOCK_DGRAM} {
+		p := must(unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0))
+		n, err := unix.SendmsgN(p[0], make([]byte, 60000), unix.UnixRights(p[0]), nil, 0)
+		r.number("send a socket over itself", n, err)
+		unix.Close(p[0])
+		n, err = unix.Read(p[1], make([]byte, 1))
+		r.number("read what holds its last reference", n, err)
+		unix.Close(p[1])
+	}
 }

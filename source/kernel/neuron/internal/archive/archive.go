@@ -27,6 +27,7 @@ const (
 	headerSize    = 110
 	fieldSize     = 8
 	offMode       = 6 + 1*fieldSize
+	offTime       = 6 + 5*fieldSize
 	offFileSize   = 6 + 6*fieldSize
 	offNameSize   = 6 + 11*fieldSize
 	magicText     = "070701"
@@ -90,7 +91,7 @@ func (c Code) String() string {
 type record struct {
 	name, nameLength uint32
 	data, size       uint32
-	mode             uint32
+	mode, time       uint32
 }
 
 // Archive is an opened archive and its index, about 10 KiB. The zero value is an empty root directory.
@@ -150,6 +151,7 @@ func readHeader(bytes []byte, at int) (header, Code) {
 		}
 	}
 	mode, _ := hex(raw, offMode)
+	time, _ := hex(raw, offTime)
 	size, _ := hex(raw, offFileSize)
 	nameSize, _ := hex(raw, offNameSize)
 	if nameSize < 2 || nameSize > maxNameField {
@@ -171,7 +173,7 @@ func readHeader(bytes []byte, at int) (header, Code) {
 		return header{}, Truncated
 	}
 	h := header{next: min(align4(end), len(bytes))}
-	h.record = record{name: uint32(name), nameLength: uint32(length), data: uint32(data), size: size, mode: mode & modeMask}
+	h.record = record{name: uint32(name), nameLength: uint32(length), data: uint32(data), size: size, mode: mode & modeMask, time: time}
 	return h, OK
 }
 

@@ -10,6 +10,8 @@ type Entry struct {
 	Mode uint32
 	// Offset is where the data begins in the archive, Size its length in bytes.
 	Offset, Size uint32
+	// Time is when it was changed last, in seconds since 1970.
+	Time uint32
 }
 
 // rootMode is what the root directory shows.
@@ -44,7 +46,7 @@ func (a *Archive) Entry(index int) (Entry, bool) {
 		return Entry{}, false
 	}
 	r := &a.index[index-1]
-	return Entry{Index: index, Name: a.name(index - 1), Mode: r.mode, Offset: r.data, Size: r.size}, true
+	return Entry{Index: index, Name: a.name(index - 1), Mode: r.mode, Offset: r.data, Size: r.size, Time: r.time}, true
 }
 
 // Lookup returns the entry at a clean path: parts separated by single slashes, no "." or "..", with or without one

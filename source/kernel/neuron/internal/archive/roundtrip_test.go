@@ -26,13 +26,14 @@ func TestRoundTrip(t *testing.T) {
 			Path: fmt.Sprintf("d%d/sub/%s%d", i%7, strings.Repeat("n", i), i),
 			Mode: 0o600 | uint32(i%8),
 			Data: bytes.Repeat([]byte{byte(i + 1)}, i*61),
+			Time: uint32(i * 1e7),
 		})
 	}
 	raw := written(t, files)
 	a := open(t, raw)
 	for _, f := range files {
 		e, ok := a.Lookup([]byte(f.Path))
-		if !ok || !bytes.Equal(a.Data(e), f.Data) || e.Mode != modeRegular|f.Mode {
+		if !ok || !bytes.Equal(a.Data(e), f.Data) || e.Mode != modeRegular|f.Mode || e.Time != f.Time {
 			t.Errorf("%s came back with %d bytes, mode %o, %v", f.Path, e.Size, e.Mode, ok)
 		}
 		if e.Size > 0 && !e.Aligned() {

@@ -75,6 +75,8 @@ type File struct {
 	// Flags are the access mode and the status flags of open (O_NONBLOCK, O_APPEND).
 	Flags uint32
 
+	changed uint64 // when it was opened or written last, by Clock
+
 	refs  int32
 	hooks *Hook
 	next  *File // free list, or list of those to be closed
@@ -103,6 +105,16 @@ var (
 	}
 )
 
+// Clock is the time of day in nanoseconds, for times of files; set once at boot.
+var Clock func() uint64
+
+func now() uint64 {
+	if Clock == nil {
+		return 0
+	}
+	return Clock()
+}
+
 // Open is the number of open file descriptions.
 func Open() int { return open }
 
@@ -118,7 +130,7 @@ func New(o Object, flags uint32) *File {
 	default:
 		return nil
 	}
-	*f = File{Object: o, Flags: flags, refs: 1}
+	*f = File{Object: o, Flags: flags, changed: now(), refs: 1}
 	open++
 	return f
 }
@@ -129,7 +141,20 @@ func (f *File) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
 }
 
 func (f *File) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
-	return f.Object.Write(escape.Hide(b), pos)
+	n, err := f.Object.Write(escape.Hide(b), pos)
+	if n > 0 {
+		f.changed = now()
+	}
+	return n, err
+}
+
+// Stat is what fstat says. Where the object has no times, they are those of its opening and of the last write.
+func (f *File) Stat(st *abi.Stat) {
+	Stat(f.Object, st)
+	if st.Mtim == (abi.Timespec{}) {
+		t := abi.Timespec{Sec: int64(f.changed / 1e9), Nsec: int64(f.changed % 1e9)}
+		st.Atim, st.Mtim, st.Ctim = t, t, t
+	}
 }
 
 // Stat tells what fstat says of o.

@@ -108,6 +108,8 @@ func (n *Node) Stat(st *abi.Stat) {
 	st.Mode, st.Nlink = n.entry.Mode, 1
 	st.Size, st.Blksize = int64(n.entry.Size), mem.PageSize
 	st.Blocks = (st.Size + 511) / 512
+	changed := abi.Timespec{Sec: int64(n.entry.Time)}
+	st.Atim, st.Mtim, st.Ctim = changed, changed, changed
 }
 
 // A Dirent is a line of a directory as getdents64 tells it.

@@ -49,6 +49,9 @@ func write(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	}
 	for {
 		behind := part(t, f)
+		if f.Flags&abi.O_APPEND != 0 && f.Object.Seekable() {
+			*pos = size(f)
+		}
 		n, err := f.Write(&t.Rest, *pos)
 		*pos += int64(n)
 		t.Done += n
@@ -68,6 +71,13 @@ func write(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 			return int64(t.Done), abi.OK
 		}
 	}
+}
+
+// size is where f ends.
+func size(f *file.File) int64 {
+	var st abi.Stat
+	file.Stat(f.Object, &st)
+	return st.Size
 }
 
 // bytes makes n bytes at va the buffer of t's call, unless the call is made again.
@@ -170,9 +180,7 @@ func sysLseek(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	case 1:
 		pos += f.Pos
 	case 2:
-		var st abi.Stat
-		file.Stat(f.Object, &st)
-		pos += st.Size
+		pos += size(f)
 	default:
 		return 0, abi.EINVAL
 	}
@@ -270,13 +278,13 @@ func sysFstat(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	return 0, storeStat(t, f.Object, a[1])
+	var st abi.Stat
+	f.Stat(&st)
+	return 0, storeStat(t, &st, a[1])
 }
 
-func storeStat(t *proc.Thread, o file.Object, va uint64) abi.Errno {
-	var st abi.Stat
-	file.Stat(o, &st)
-	b := statBytes(&st)
+func storeStat(t *proc.Thread, st *abi.Stat, va uint64) abi.Errno {
+	b := statBytes(st)
 	if user.Store(t.Memory(), va, b) != len(b) {
 		return abi.EFAULT
 	}

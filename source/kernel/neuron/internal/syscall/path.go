@@ -172,7 +172,9 @@ func sysNewfstatat(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	return 0, storeStat(t, o, a[2])
+	var st abi.Stat
+	file.Stat(o, &st)
+	return 0, storeStat(t, &st, a[2])
 }
 
 func sysFaccessat(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -227,6 +229,20 @@ func sysChdir(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, abi.ENOTDIR
 	}
 	t.Process.DirectoryLength = copy(t.Process.Directory[:], p.clean())
+	return 0, abi.OK
+}
+
+func sysFchdir(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	f, err := t.Files().Get(a.Int(0))
+	if err != abi.OK {
+		return 0, err
+	}
+	n, ok := node(f.Object)
+	if !ok || !n.IsDirectory() {
+		return 0, abi.ENOTDIR
+	}
+	d := &t.Process.Directory // of which [0] is always the slash
+	t.Process.DirectoryLength = 1 + copy(d[1:], n.Path())
 	return 0, abi.OK
 }
 

@@ -53,6 +53,14 @@ func Handle(t *proc.Thread) {
 // readOnly refuses what would change the file tree.
 func readOnly(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.EROFS }
 
+// readOnlyFile does so for a descriptor.
+func readOnlyFile(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if _, err := t.Files().Get(a.Int(0)); err != abi.OK {
+		return 0, err
+	}
+	return 0, abi.EROFS
+}
+
 func none(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.OK }
 
 var table = [Limit]Call{
@@ -65,13 +73,20 @@ var table = [Limit]Call{
 	24:  {"dup3", "", sysDup3},
 	25:  {"fcntl", "no locks, leases, seals or pipe sizes: EINVAL", sysFcntl},
 	29:  {"ioctl", "always ENOTTY", sysIoctl},
+	33:  {"mknodat", "always EROFS", readOnly},
 	34:  {"mkdirat", "always EROFS", readOnly},
 	35:  {"unlinkat", "always EROFS", readOnly},
 	36:  {"symlinkat", "always EROFS", readOnly},
 	37:  {"linkat", "always EROFS", readOnly},
+	45:  {"truncate", "always EROFS", readOnly},
 	46:  {"ftruncate", "", sysFtruncate},
 	48:  {"faccessat", "the archive is read only and its modes count for everybody", sysFaccessat},
 	49:  {"chdir", "", sysChdir},
+	50:  {"fchdir", "", sysFchdir},
+	52:  {"fchmod", "always EROFS", readOnlyFile},
+	53:  {"fchmodat", "always EROFS", readOnly},
+	54:  {"fchownat", "always EROFS", readOnly},
+	55:  {"fchown", "always EROFS", readOnlyFile},
 	56:  {"openat", "nothing can be created: EROFS", sysOpenat},
 	57:  {"close", "", sysClose},
 	59:  {"pipe2", "no O_DIRECT and O_NOTIFICATION_PIPE", sysPipe2},
@@ -88,6 +103,9 @@ var table = [Limit]Call{
 	78:  {"readlinkat", "/proc/self/exe only", sysReadlinkat},
 	79:  {"newfstatat", "", sysNewfstatat},
 	80:  {"fstat", "", sysFstat},
+	82:  {"fsync", "nothing is kept: done at once", sysFsync},
+	83:  {"fdatasync", "nothing is kept: done at once", sysFsync},
+	88:  {"utimensat", "always EROFS", readOnly},
 	93:  {"exit", "", sysExit},
 	94:  {"exit_group", "", sysExitGroup},
 	95:  {"waitid", "P_ALL and P_PID, WEXITED only", sysWaitid},
@@ -107,6 +125,9 @@ var table = [Limit]Call{
 	134: {"rt_sigaction", "", sysRtSigaction},
 	135: {"rt_sigprocmask", "", sysRtSigprocmask},
 	139: {"rt_sigreturn", "", sysRtSigreturn},
+	148: {"getresuid", "always 0", sysGetresid},
+	150: {"getresgid", "always 0", sysGetresid},
+	158: {"getgroups", "none", sysGetgroups},
 	160: {"uname", "", sysUname},
 	167: {"prctl", "always EINVAL", sysPrctl},
 	172: {"getpid", "", sysGetpid},
