@@ -19,12 +19,19 @@ const (
 	headerMagic2     = 56 // "RSC\x05"
 	headerEnd        = 64
 
+	// What follows is neuron's own.
+	headerTextEnd   = 64 // u64: end of the text, from the image's start, on a page border
+	headerRodataEnd = 72 // u64: end of the read-only data, likewise
+	ownHeaderEnd    = 80
+
 	textOffset      = 0x200000 // RAM begins at 0x80000000
 	headerVersion02 = 2
 )
 
 // maxImage bounds the memory a kernel takes: more is a mistake, and out of reach for its own code.
 const maxImage = 512 << 20
+
+const pageSize = 4096
 
 var errLayout = errors.New("unexpected segment layout")
 
@@ -33,11 +40,15 @@ type image struct {
 	base   uint64 // virtual address of bytes[0]
 	bytes  []byte
 	memory uint64 // bytes from base that the kernel uses; those beyond len(bytes) are zero when it starts
+
+	textEnd, rodataEnd uint64 // from base
 }
 
 // flatten lays the segments out as they are in memory and puts the boot header where the ELF header was.
 func (p *program) flatten() (*image, error) {
 	m := &image{base: imageBase}
+	var starts []uint64
+	rights := []elf.ProgFlag{elf.PF_R | elf.PF_X, elf.PF_R, elf.PF_R | elf.PF_W}
 	for _, s := range p.file.Progs {
 		if s.Type != elf.PT_LOAD {
 			continue
@@ -45,6 +56,10 @@ func (p *program) flatten() (*image, error) {
 		if s.Vaddr < m.base+m.memory || s.Memsz < s.Filesz || s.Vaddr+s.Memsz-m.base > maxImage {
 			return nil, fmt.Errorf("%w: segment at %#x, %#x bytes", errLayout, s.Vaddr, s.Memsz)
 		}
+		if n := len(starts); n == len(rights) || s.Flags != rights[n] || s.Vaddr%pageSize != 0 {
+			return nil, fmt.Errorf("%w: segment at %#x is %v, want text, read-only data and data, on page borders", errLayout, s.Vaddr, s.Flags)
+		}
+		starts = append(starts, s.Vaddr-m.base)
 		data := make([]byte, s.Filesz)
 		if _, err := io.ReadFull(s.Open(), data); err != nil {
 			return nil, fmt.Errorf("segment at %#x: %w", s.Vaddr, err)
@@ -53,8 +68,12 @@ func (p *program) flatten() (*image, error) {
 		m.bytes = append(m.bytes, data...)
 		m.memory = s.Vaddr + s.Memsz - m.base
 	}
+	if len(starts) != len(rights) {
+		return nil, fmt.Errorf("%w: %d segments, want %d", errLayout, len(starts), len(rights))
+	}
+	m.textEnd, m.rodataEnd = starts[1], starts[2]
 	header := p.textStart - m.base
-	if p.textStart < m.base+headerEnd || header > uint64(len(m.bytes)) {
+	if p.textStart < m.base+ownHeaderEnd || header > uint64(len(m.bytes)) {
 		return nil, fmt.Errorf("%w: text at %#x", errLayout, p.textStart)
 	}
 	if f, ok := p.at(p.file.Entry); !ok || f.name != entryName {
@@ -76,6 +95,8 @@ func (m *image) putHeader(header []byte, entry uint64) error {
 	le.PutUint64(header[headerTextOffset:], textOffset)
 	le.PutUint64(header[headerImageSize:], m.memory)
 	le.PutUint32(header[headerVersion:], headerVersion02)
+	le.PutUint64(header[headerTextEnd:], m.textEnd)
+	le.PutUint64(header[headerRodataEnd:], m.rodataEnd)
 	copy(header[headerMagic:], "RISCV")
 	copy(header[headerMagic2:], "RSC\x05")
 	return nil

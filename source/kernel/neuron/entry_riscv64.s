@@ -9,8 +9,8 @@
 //	a0 (x10)	hart id
 //	a1 (x11)	physical address of the device tree
 //
-// The root table maps all of physical memory at the upper half, a gigabyte an entry, and for the next few instructions the
-// gigabyte that this code lies in at its own address.
+// The root table serves until protectKernel: it maps all of physical memory at the upper half, a gigabyte an entry, and the gigabyte
+// that this code lies in at its own address.
 TEXT ·entry(SB), NOSPLIT|NOFRAME, $0
 	MOV	X10, X8
 	MOV	X11, X9
@@ -78,16 +78,16 @@ GLOBL	·unpagedText(SB), RODATA, $32
 // high runs at the kernel's own addresses.
 TEXT ·high(SB), NOSPLIT|NOFRAME, $0
 	MOV	$·bootStack(SB), X6
-	MOV	$(const_stackSize), X7
+	MOV	$(const_stackRoom), X7
 	ADD	X6, X7, X2
 	MOV	$·bootG(SB), g
-	ADD	$1024, X6
+	MOV	$(2*4096+1024), X7	// what may be the guard page, and what functions without a check take
+	ADD	X7, X6
 	MOV	X6, 16(g)		// stackguard0
 	MOV	X6, 24(g)		// stackguard1
 	ADD	$-48, X2
 	MOV	X8, 8(X2)
 	MOV	X9, 16(X2)
-	MOV	X5, 24(X2)
 	CALL	·boot(SB)
 	MOV	$0, X31			// boot does not return
 	JMP	nexus∕source∕kernel∕neuron∕internal∕arch·Fatal(SB)

@@ -26,7 +26,8 @@ import (
 )
 
 const (
-	stackSize = 64 << 10
+	// stackRoom is the kernel stack and, at its low end, two pages for the guard page, wherever the linker puts it.
+	stackRoom = 64<<10 + 2*mem.PageSize
 	dmaSize   = 4 << 20
 	// maxTree and maxArchive bound what the firmware may hand over.
 	maxTree    = 1 << 20
@@ -36,7 +37,7 @@ const (
 // What the first instructions use before there is anything else.
 var (
 	rootTable [2 * mem.PageSize]byte
-	bootStack [stackSize]byte
+	bootStack [stackRoom]byte
 	bootG     [512]byte
 )
 
@@ -54,7 +55,7 @@ func main() {}
 func entry()
 
 // boot runs once, on the boot hart, with paging on and interrupts off.
-func boot(hartID, treeAt, root uint64) {
+func boot(hartID, treeAt uint64) {
 	arch.OnFatal = fatal
 	hart.ID, hart.Trap = hartID, trap
 	hart.Stack, hart.G = stackAndG()
@@ -74,9 +75,8 @@ func boot(hartID, treeAt, root uint64) {
 		stop("device tree: ", why)
 	}
 	checkCPU()
-	hart.Satp = arch.SatpSv39 | root>>mem.PageShift
-	vm.Init(mem.Phys(root))
 	initMemory(mem.Phys(treeAt), len(bytes))
+	protectKernel()
 	plic.Init(kernelAddress(board.PLIC), board.PLICContext)
 	plic.Unmask(board.UARTInterrupt)
 	proc.SetFrequency(board.Timebase)
@@ -109,6 +109,25 @@ func boot(hartID, treeAt, root uint64) {
 	c := proc.Schedule(&hart.Hart)
 	proc.BigLock.Release()
 	arch.Resume(c)
+}
+
+// protectKernel leaves the table of the first instructions, in which everything can be written and executed, for one in which text is
+// read and executed, constants and the boot archive are read, and the pages below the stacks are missing.
+func protectKernel() {
+	const page = mem.PageSize - 1
+	root, ok := mem.Alloc()
+	if ok {
+		vm.Init(root)
+		a := board.Archive
+		ok = vm.Restrict(loadAddress, textEnd(), vm.Read|vm.Exec) &&
+			vm.Restrict(textEnd(), rodataEnd(), vm.Read) &&
+			vm.Restrict((a.Start+page)&^page, a.End&^page, vm.Read) &&
+			vm.Guard(physical(bootGuard())) && vm.Guard(physical(arch.FatalGuard()))
+	}
+	if !ok {
+		stop("memory: ", "used up at boot")
+	}
+	vm.Enter(&hart.Hart)
 }
 
 // checkCPU stops the boot where the processor cannot do what the kernel or every program needs.

@@ -6,6 +6,7 @@ import (
 	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/console"
 	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/vm"
 )
 
 // System reset (SBI 1.0, chapter 10), and the firmware's console.
@@ -107,6 +108,9 @@ func fatal(kind string, a, b, c, sp uint64, why string) {
 		console.Hex(c)
 		console.Text(" sp ")
 		console.Hex(sp)
+		if kind == "trap" {
+			why = vm.KernelFault(a, physical(uintptr(b)))
+		}
 		if why != "" {
 			console.Text(": ")
 			console.Text(why)

@@ -6,9 +6,12 @@ package arch
 // "runtime" (a = code of the patched entry, b = ra, c = x5); sp is the stack pointer at the fault, why a panic's text.
 var OnFatal func(kind string, a, b, c, sp uint64, why string)
 
-// The fatal path has a stack and a fake goroutine of its own: the fault may be a stack overflow.
+// The fatal path has a stack and a fake goroutine of its own: the fault may be a stack overflow. Two pages of its stack are for the
+// guard page, wherever the linker puts it.
+const fatalSize = 4 * 4096
+
 var (
-	fatalStack [4096]byte
+	fatalStack [fatalSize]byte
 	fatalG     [512]byte
 )
 

@@ -42,11 +42,10 @@ TEXT ·trapEntry(SB), NOSPLIT|NOFRAME, $0
 kernel:
 	// A fault of the kernel itself. x31 is lost, which is the assembler's own register.
 	CSRRW	X0, SSCRATCH, X31
-	MOV	$·fatalStack(SB), X5
-	ADD	$4096, X5
 	MOV	X2, X6
-	MOV	X5, X2
-	ADD	$-48, X2
+	MOV	$·fatalStack(SB), X2
+	MOV	$(const_fatalSize-64), X5
+	ADD	X5, X2
 	MOV	$·fatalG(SB), g
 	CSRRS	X0, SCAUSE, X5
 	MOV	X5, 8(X2)
@@ -93,7 +92,8 @@ TEXT ·Fatal(SB), NOSPLIT|NOFRAME, $0
 	MOV	X2, X6
 	MOV	X31, X7			// which the assembler may use from here on
 	MOV	$·fatalStack(SB), X2
-	ADD	$4032, X2
+	MOV	$(const_fatalSize-64), X8
+	ADD	X8, X2
 	MOV	$·fatalG(SB), g
 	MOV	X7, 8(X2)
 	MOV	X1, 16(X2)

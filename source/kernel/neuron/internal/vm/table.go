@@ -214,21 +214,6 @@ func (s *Space) freeRoot() {
 	s.root, s.tables = 0, 0
 }
 
-// kernelRoot is the table that the kernel started on; every space has its upper half.
-var kernelRoot mem.Phys
-
-// Init takes root as the kernel's own table, which is also the address space of no program. Id 0 is the kernel's, and shared by those
-// spaces for which the hart has no id of their own.
-func Init(root mem.Phys) {
-	kernelRoot = root
-	for i := range spaces {
-		spaces[i] = Space{}
-		if id := uint64(i + 1); id <= arch.CPU.MaxASID {
-			spaces[i].asid = uint16(id)
-		}
-	}
-}
-
 func satp(root mem.Phys, asid uint16) uint64 {
 	return arch.SatpSv39 | uint64(asid)<<arch.SatpASIDShift | uint64(root>>mem.PageShift)
 }
