@@ -18,6 +18,8 @@ var varying = []struct {
 	{regexp.MustCompile(`\bpid [0-9]+`), "pid N"},
 	// What mkkernel counts in the kernel that it built.
 	{regexp.MustCompile(`^(build/neuron\.img: ).*`), "${1}COUNTS"},
+	// The devices that this QEMU puts into its machine.
+	{regexp.MustCompile(`\bdevices [0-9]+`), "devices N"},
 	// QEMU's version, and the back end that this machine permits.
 	{regexp.MustCompile(`^nexus: (\S+): QEMU [^,]+, network card on .*`), "nexus: $1: QEMU VERSION, network card on NIC"},
 	{regexp.MustCompile(`^ok +QEMU .*`), "ok QEMU VERSION"},
