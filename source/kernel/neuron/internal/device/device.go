@@ -224,6 +224,9 @@ func (q *IRQ) Stat(st *abi.Stat) {
 
 // Close masks the interrupt; it can be opened again.
 func (q *IRQ) Close() bool {
+	if !q.open {
+		panic("device: an interrupt is closed twice")
+	}
 	plic.Mask(q.source)
 	q.open = false
 	// Whoever still waits here must look at its descriptor again.

@@ -87,6 +87,9 @@ func (m *Memory) Stat(st *abi.Stat) {
 
 // Close gives the memory back.
 func (m *Memory) Close() bool {
+	if !m.open {
+		panic("device: DMA memory is closed twice")
+	}
 	if m.pages > 0 {
 		mem.FreeContiguous(m.base, m.pages)
 	}

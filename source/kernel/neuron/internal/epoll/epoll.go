@@ -49,6 +49,7 @@ type Epoll struct {
 	items list
 	ready list // each item that may be ready, oldest first
 	queue wait.Queue
+	open  bool
 	next  *Epoll // free list
 }
 
@@ -92,7 +93,7 @@ func New() (*Epoll, abi.Errno) {
 	default:
 		return nil, abi.ENFILE
 	}
-	*e = Epoll{items: list{kind: watched}, ready: list{kind: ready}}
+	*e = Epoll{items: list{kind: watched}, ready: list{kind: ready}, open: true}
 	inUse++
 	return e, abi.OK
 }
@@ -267,6 +268,9 @@ const piece = 1024
 
 // Close is file.Object's.
 func (e *Epoll) Close() bool {
+	if !e.open {
+		panic("epoll: closed twice")
+	}
 	for range piece {
 		it := e.items.first
 		if it == nil {
@@ -280,6 +284,7 @@ func (e *Epoll) Close() bool {
 	}
 	// Whoever still waits here must look at its descriptor again.
 	e.queue.Notify(abi.EPOLLIN | abi.EPOLLERR | abi.EPOLLHUP)
+	e.open = false
 	e.next, freed = freed, e
 	inUse--
 	return true

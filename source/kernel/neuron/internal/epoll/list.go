@@ -25,6 +25,9 @@ func (l *list) has(it *item) bool { return it.links[l.kind].in }
 
 // add puts it, which is not on l, at the end.
 func (l *list) add(it *item) {
+	if it.links[l.kind].in {
+		panic("epoll: an item is on a list twice")
+	}
 	it.links[l.kind] = link{prev: l.last, in: true}
 	if l.last != nil {
 		l.last.links[l.kind].next = it

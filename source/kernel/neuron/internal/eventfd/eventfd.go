@@ -19,6 +19,7 @@ type Counter struct {
 	file.Defaults
 	value     uint64
 	semaphore bool
+	open      bool
 	queue     wait.Queue
 	next      *Counter // free list
 }
@@ -48,7 +49,7 @@ func New(value uint32, semaphore bool) (*Counter, abi.Errno) {
 	default:
 		return nil, abi.ENFILE
 	}
-	c.value, c.semaphore, c.next = uint64(value), semaphore, nil
+	c.value, c.semaphore, c.open, c.next = uint64(value), semaphore, true, nil
 	inUse++
 	return c, abi.OK
 }
@@ -119,6 +120,10 @@ func (c *Counter) Stat(st *abi.Stat) {
 
 // Close is file.Object's.
 func (c *Counter) Close() bool {
+	if !c.open {
+		panic("eventfd: closed twice")
+	}
+	c.open = false
 	// Whoever still waits here must look at its descriptor again.
 	c.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
 	c.next, freed = freed, c

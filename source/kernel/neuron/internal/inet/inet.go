@@ -242,6 +242,9 @@ func (s *Socket) TakeError() abi.Errno {
 
 // Close is file.Object's. The server sees the close of the data pair; connections that nobody accepted are closed too.
 func (s *Socket) Close() bool {
+	if s.namespace == nil {
+		panic("inet: closed twice")
+	}
 	// Whoever still waits here must look at its descriptor again.
 	s.end.Queue().Notify(all)
 	if s.own() && (s.kind == unixsock.Datagram || s.state == listening || s.bound && s.state != connected) {

@@ -77,8 +77,16 @@ func (p *pipe) full() bool  { return p.head-p.tail == slots }
 
 func (s *slot) bytes() []byte { return mem.Bytes(s.page())[s.off : s.off+s.n] }
 
+// live ends the machine if e is closed: what it would do now, it would do to another pipe soon.
+func (e *End) live() {
+	if !e.open {
+		panic("pipe: used after its close")
+	}
+}
+
 // Read takes what is there, at most what b holds. EAGAIN if nothing is and the write end is open; 0 bytes is the end.
 func (e *End) Read(b *user.Buffer, _ int64) (int, abi.Errno) {
+	e.live()
 	p := e.pipe
 	if e != &p.r {
 		return 0, abi.EBADF
@@ -125,6 +133,7 @@ func (p *pipe) drop() {
 
 // Write puts in what fits. EPIPE if the read end is closed, EAGAIN if nothing fits, ENOMEM if there are no pages.
 func (e *End) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
+	e.live()
 	p := e.pipe
 	if e != &p.w {
 		return 0, abi.EBADF
@@ -219,9 +228,7 @@ func (e *End) Stat(st *abi.Stat) {
 
 // Close is file.Object's: the other end learns of it, the second close frees the pipe.
 func (e *End) Close() bool {
-	if !e.open {
-		panic("pipe: closed twice")
-	}
+	e.live()
 	p := e.pipe
 	e.open = false
 	// Whoever still waits here must look at its descriptor again.

@@ -227,3 +227,25 @@ func TestBounds(t *testing.T) {
 		t.Error("closing did not give everything back")
 	}
 }
+
+// TestClosed: a closed end has no user any more.
+func TestClosed(t *testing.T) {
+	mem.InitHost(8, 0)
+	for what, use := range map[string]func(*End){
+		"read":  func(e *End) { e.Read(usertest.Out(make([]byte, 1)), 0) },
+		"write": func(e *End) { e.Write(usertest.In(make([]byte, 1)), 0) },
+		"close": func(e *End) { e.Close() },
+	} {
+		r, w, _ := New()
+		r.Close()
+		w.Close()
+		func() {
+			defer func() {
+				if got := recover(); got != "pipe: used after its close" {
+					t.Errorf("%s: got %v, want a panic", what, got)
+				}
+			}()
+			use(r)
+		}()
+	}
+}

@@ -16,6 +16,7 @@ const recvFlags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_
 //
 // 0 bytes is the end of a connection. EAGAIN if there is nothing; ECONNRESET once if the peer closed with unread data.
 func (s *Socket) Recv(b *user.Buffer, header []byte, r *Rights, flags int) (n, msg int, err abi.Errno) {
+	s.live()
 	if flags&^recvFlags != 0 {
 		return 0, 0, abi.EOPNOTSUPP
 	}

@@ -83,6 +83,9 @@ func (s *Socket) addParcel(p *parcel) {
 // takeParcel moves the rights of the oldest parcel of s to r, or drops them if r is nil.
 func (s *Socket) takeParcel(r *Rights) {
 	p := s.firstParcel
+	if p == nil {
+		panic("unixsock: a frame's descriptors are missing")
+	}
 	s.firstParcel = p.next
 	s.parcels--
 	if r != nil {

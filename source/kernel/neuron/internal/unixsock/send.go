@@ -16,6 +16,7 @@ const sendFlags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE | MSG_CMSG_CL
 // a packet beyond MaxMessage; EINVAL for descriptors where they are forbidden; ETOOMANYREFS if too many are under way or they would
 // close a ring; ENOBUFS without memory.
 func (s *Socket) Send(b *user.Buffer, header []byte, r *Rights, flags int) (int, abi.Errno) {
+	s.live()
 	if flags&^sendFlags != 0 {
 		return 0, abi.EOPNOTSUPP
 	}

@@ -63,7 +63,7 @@ type Socket struct {
 	firstParcel, lastParcel *parcel
 	parcels                 uint16
 
-	kind     Type
+	kind     Type // 0 while it is not in use
 	shut     uint8
 	noRights bool
 	gone     bool      // datagram: a send has found the peer closed
@@ -99,6 +99,7 @@ func take() *Socket {
 }
 
 func (s *Socket) free() {
+	s.kind = 0
 	s.peer, freed = freed, s
 	inUse--
 }
@@ -115,6 +116,13 @@ func Pair(kind Type) (a, b *Socket, err abi.Errno) {
 	*a = Socket{kind: kind, peer: b}
 	*b = Socket{kind: kind, peer: a}
 	return a, b, abi.OK
+}
+
+// live ends the machine if s is closed: what it would do now, it would do to another socket soon.
+func (s *Socket) live() {
+	if s.kind == 0 {
+		panic("unixsock: used after its close")
+	}
 }
 
 // Kind is the socket's type.
@@ -223,6 +231,7 @@ func (s *Socket) Abort() {
 // Close is file.Object's. The peer of a connection sees its end, or ECONNRESET if something was never read; descriptors
 // that nobody received are closed.
 func (s *Socket) Close() bool {
+	s.live()
 	// Whoever still waits here must look at its descriptor again.
 	s.queue.Notify(all)
 	unread := !s.in.empty()

@@ -541,3 +541,25 @@ func reap() {
 	for file.Reap() {
 	}
 }
+
+// TestClosed: a closed socket has no user any more.
+func TestClosed(t *testing.T) {
+	start(t, 64)
+	for what, use := range map[string]func(*Socket){
+		"send":  func(s *Socket) { s.Send(nil, nil, nil, 0) },
+		"recv":  func(s *Socket) { s.Recv(nil, nil, nil, 0) },
+		"close": func(s *Socket) { s.Close() },
+	} {
+		a, b := pair(t, Stream)
+		a.Close()
+		func() {
+			defer func() {
+				if got := recover(); got != "unixsock: used after its close" {
+					t.Errorf("%s: got %v, want a panic", what, got)
+				}
+			}()
+			use(a)
+		}()
+		b.Close()
+	}
+}
