@@ -74,6 +74,8 @@ type File struct {
 	Pos    int64
 	// Flags are the access mode and the status flags of open (O_NONBLOCK, O_APPEND).
 	Flags uint32
+	// Moving says that a call which is not done yet has Pos for itself.
+	Moving bool
 
 	changed uint64 // when it was opened or written last, by Clock
 

@@ -17,8 +17,8 @@ func Counts() (all, zombies, live, waits int) {
 			live++
 		}
 	}
-	waits = freshPolls
-	for p := freedPolls; p != nil; p = p.next {
+	waits = freshPlaces
+	for p := freedPlaces; p != nil; p = p.next {
 		waits--
 	}
 	return all, zombies, live, waits

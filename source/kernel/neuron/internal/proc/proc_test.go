@@ -196,44 +196,66 @@ func TestDeadlineIsKeptOverRetries(t *testing.T) {
 		t.Error("not woken by its deadline")
 	}
 	a.Return(0, abi.OK)
-	if a.Expired(1000) {
+	if a.Expired(1000) || a.deadline == want {
 		t.Error("an old deadline met a new call")
 	}
 }
 
+// thing is an object that can be waited for.
+type thing struct {
+	file.Defaults
+	queue  wait.Queue
+	closed bool
+}
+
+func (*thing) Stat(*abi.Stat)       {}
+func (o *thing) Queue() *wait.Queue { return &o.queue }
+func (o *thing) Close() bool        { o.closed = true; return true }
+
 func TestPollWaitsOnSeveralQueues(t *testing.T) {
 	_, a, h := boot(t)
-	var queues [3]wait.Queue
-	for i := range queues {
+	var things [3]thing
+	var files [3]*file.File
+	for i := range things {
+		files[i] = file.New(&things[i], 0)
+	}
+	for i := range things {
 		Schedule(h)
-		for j := range queues {
-			if err := a.Poll(&queues[j], abi.EPOLLIN); err != abi.OK {
-				t.Fatal(err)
+		for _, f := range files {
+			for range 2 { // one twice on the same queue
+				if err := a.Poll(f, abi.EPOLLIN); err != abi.OK {
+					t.Fatal(err)
+				}
 			}
 		}
-		var none wait.Queue
-		a.Block(&none, 0)
-		queues[i].Notify(abi.EPOLLIN)
+		a.Block(nil, 0)
+		things[i].queue.Notify(abi.EPOLLIN)
 		if a.state != runnable {
 			t.Fatalf("not woken by queue %d", i)
 		}
-		queues[(i+1)%3].Notify(abi.EPOLLIN) // one more, while it is runnable
-		a.EndPoll()
-		for j := range queues {
-			if !queues[j].Empty() {
+		for j := range things {
+			if !things[j].queue.Empty() {
 				t.Errorf("still on queue %d", j)
 			}
 		}
 	}
 	n := 0
-	for a.Poll(&queues[0], abi.EPOLLIN) == abi.OK {
+	for a.Poll(files[0], abi.EPOLLIN) == abi.OK {
 		n++
 	}
 	if n != MaxPolls {
 		t.Errorf("%d places, want %d", n, MaxPolls)
 	}
+	for _, f := range files {
+		f.Release()
+	}
+	file.Reap()
+	if things[0].closed || !things[1].closed {
+		t.Error("a file is open exactly while it is waited for")
+	}
 	a.end()
-	if !queues[0].Empty() || a.polls != nil {
+	file.Reap()
+	if !things[0].queue.Empty() || a.places != nil || !things[0].closed {
 		t.Error("an ended thread still waits")
 	}
 }
@@ -241,7 +263,8 @@ func TestPollWaitsOnSeveralQueues(t *testing.T) {
 func TestTimersFireInOrder(t *testing.T) {
 	p, a, h := boot(t)
 	Schedule(h)
-	a.Sleep(arch.AlarmNever-1, abi.OK)
+	a.Expired(1 << 62)
+	a.Block(nil, 0)
 	r := rand.New(rand.NewPCG(1, 2))
 	var sleepers []*Thread
 	for range 200 {
@@ -249,7 +272,8 @@ func TestTimersFireInOrder(t *testing.T) {
 		if err != abi.OK {
 			t.Fatal(err)
 		}
-		s.Sleep(arch.Host.Time+1+r.Uint64N(100000), abi.OK)
+		s.Expired(int64(r.Uint64N(100000)) * int64(tickNS))
+		s.Block(nil, 0)
 		sleepers = append(sleepers, s)
 	}
 	for i := 0; i < len(sleepers); i += 3 {
@@ -298,9 +322,10 @@ func TestFutex(t *testing.T) {
 	b, _ := NewThread(p, h)
 	b.Start()
 	Schedule(h)
-	a.WaitFutex(key, false, 0)
+	a.WaitFutex(key)
 	Schedule(h)
-	b.WaitFutex(key, true, arch.Host.Time+50)
+	b.Expired(50)
+	b.WaitFutex(key)
 	if n := Wake(other, 10); n != 0 {
 		t.Errorf("woke %d of another word", n)
 	}
@@ -310,8 +335,8 @@ func TestFutex(t *testing.T) {
 	Schedule(h)
 	arch.Host.Time += 60
 	Schedule(h)
-	if result(b) != -int64(abi.ETIMEDOUT) {
-		t.Errorf("result %d, want -ETIMEDOUT", result(b))
+	if b.state != runnable || b.X[arch.PC] != 0 || !b.Expired(-1) {
+		t.Errorf("state %d, pc %#x, want the call made again after its deadline", b.state, b.X[arch.PC])
 	}
 	if n := Wake(key, 1); n != 0 {
 		t.Errorf("woke %d that had timed out", n)
@@ -399,46 +424,6 @@ func TestNoRoomForAFrame(t *testing.T) {
 	}
 }
 
-func TestInterruptedCalls(t *testing.T) {
-	tests := []struct {
-		name   string
-		number uint64
-		done   int
-		pc     uint64
-		result int64
-	}{
-		{"read restarts", 63, 0, 0x1000, 7},
-		{"epoll_pwait ends", 22, 0, 0x1004, -int64(abi.EINTR)},
-		{"a write that wrote", 64, 5, 0x1004, 5},
-	}
-	for _, tt := range tests {
-		p, a, h := boot(t)
-		*p.Action(10) = Action{Handler: 0x4000}
-		Schedule(h)
-		a.X[arch.A7], a.X[arch.A0], a.Done = tt.number, 7, tt.done
-		var q wait.Queue
-		a.Block(&q, abi.EPOLLIN)
-		a.Signal(10)
-		if a.X[arch.PC] != tt.pc || result(a) != tt.result || !q.Empty() {
-			t.Errorf("%s: pc %#x, a0 %d, queue empty %v; want %#x, %d", tt.name, a.X[arch.PC], result(a), q.Empty(), tt.pc, tt.result)
-		}
-	}
-}
-
-func TestSignalBeforeTheSleepIsNotLost(t *testing.T) {
-	p, a, h := boot(t)
-	*p.Action(10) = Action{Handler: 0x4000}
-	Schedule(h)
-	a.pending = One(10) // came while the call was running
-	a.X[arch.A7] = 98
-	key, _ := p.Space.Key(heapBase, true)
-	a.WaitFutex(key, false, 0)
-	a.Stays(abi.Blocked)
-	if a.state == blocked {
-		t.Error("sleeps with a signal waiting")
-	}
-}
-
 func TestVforkParentWaits(t *testing.T) {
 	p, a, h := boot(t)
 	Schedule(h)
@@ -510,13 +495,13 @@ func TestUnfinishedCall(t *testing.T) {
 	b.Start()
 	Schedule(h)
 	a.Done = 3
-	a.Stays(abi.Again)
+	a.Stays(abi.Again, Never)
 	a.Signal(10)
 	if got := threadOf(Schedule(h)); got != a || a.X[arch.PC] != 0x1000 || !a.Repeated || a.Done != 3 {
 		t.Fatalf("pc %#x, done %d: want the call again, with its progress", a.X[arch.PC], a.Done)
 	}
 	arch.Host.Time += slice
-	a.Stays(abi.Again)
+	a.Stays(abi.Again, Never)
 	if got := threadOf(Schedule(h)); got != b {
 		t.Error("the other thread had no turn at the end of the slice")
 	}
@@ -530,7 +515,7 @@ func TestUnfinishedCall(t *testing.T) {
 	if result(a) != 7 {
 		t.Errorf("result %d, want 7", result(a))
 	}
-	a.Stays(abi.Again)
+	a.Stays(abi.Again, Never)
 	p.Kill(h, SIGKILL)
 	if a.state != dead {
 		t.Error("a kill waits for the call")

@@ -2,8 +2,8 @@
 // the death of a child).
 //
 // The kernel is entered with one big lock held and is not preempted. A system call never sleeps inside the kernel: a thread that
-// must wait is put on a queue with its program counter still on the ECALL, and makes the call again when it is woken.
-// Waits that must not be repeated (futex, sleep) are completed by whoever ends them.
+// must wait is put on a queue with its program counter still on the ECALL, and makes the call again when it is woken. One that has much
+// to do does it in pieces, in the same way. call.go has the picture.
 package proc
 
 import (
@@ -182,9 +182,9 @@ func (p *Process) Exec(t *Thread, s *vm.Space, program *file.File) {
 			p.actions[i] = Action{}
 		}
 	}
+	t.ID = p.ID // the first thread's, which has ended if it was another
 	t.alternate = Stack{}
 	t.clearID = 0
-	t.forget()
 	p.releaseForker()
 }
 

@@ -78,8 +78,8 @@ func Schedule(ah *arch.Hart) *arch.Context {
 	h := hartOf(ah)
 	now := arch.ReadTime()
 	dropped, more := file.Dropped(), file.Reap()
+	h.charge(now)
 	if c := h.current; c != nil {
-		c.Process.charge(now - h.started)
 		c.closing = c.closing || dropped
 	}
 	for {
@@ -103,7 +103,22 @@ func Schedule(ah *arch.Hart) *arch.Context {
 	}
 }
 
-func (p *Process) charge(ticks uint64) { p.cpu += ticks }
+// charge counts what the current thread has run since it was counted last.
+func (h *Hart) charge(now uint64) {
+	if t := h.current; t != nil {
+		t.cpu += now - h.started
+		t.Process.cpu += now - h.started
+		h.started = now
+	}
+}
+
+// CPU is the processor time of t and of its process up to now, in ticks.
+func (t *Thread) CPU() (own, process uint64) {
+	if h := hartOf(t.Hart); h.current == t {
+		h.charge(arch.ReadTime())
+	}
+	return t.cpu, t.Process.cpu
+}
 
 // pick takes the thread that goes on: the current one while its slice lasts, else the first of the queue.
 func (h *Hart) pick(now uint64) *Thread {

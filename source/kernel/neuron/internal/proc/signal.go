@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/user"
 )
@@ -41,6 +40,7 @@ const (
 	sigIgnore  = 1
 
 	flagOnStack   = 0x08000000
+	flagRestart   = 0x10000000
 	flagNoDefer   = 0x40000000
 	flagResetHand = 0x80000000
 )
@@ -88,9 +88,21 @@ func (p *Process) Signal(n int) {
 	}
 	p.pending |= One(n)
 	for i := range threads {
-		if t := &threads[i]; t.state != dead && t.Process == p && t.mask&One(n) == 0 {
+		if t := &threads[i]; t.state != dead && t.Process == p && t.mask&One(n) == 0 && t.phase != onChild {
 			t.interrupt()
 			return
+		}
+	}
+}
+
+// retarget wakes whoever may take the signals that p itself has: the thread that was to take them has ended or blocks them now.
+func (p *Process) retarget() {
+	if p.pending == 0 {
+		return
+	}
+	for i := range threads {
+		if t := &threads[i]; t.state != dead && t.Process == p && p.pending&^t.mask != 0 {
+			t.interrupt()
 		}
 	}
 }
@@ -113,45 +125,19 @@ func (t *Thread) SignalSelf(n int) {
 	}
 }
 
-// interrupt wakes t if it sleeps in a call. A vfork is not interrupted.
-func (t *Thread) interrupt() {
-	if t.state != blocked || t.forked != nil {
-		return
-	}
-	switch {
-	case t.Done > 0: // part of the work is done, which is what the call returns
-		t.Finish(int64(t.Done), abi.OK)
-		return
-	case t.direct, interruptible(t.X[arch.A7]):
-		t.Finish(0, abi.EINTR)
-		return
-	}
-	// The others are made again after the handler: the program counter is still on the ECALL.
-	t.forget()
-	t.drop()
-	t.ready()
-}
+// due is the signals that wait for t and that it does not block.
+func (t *Thread) due() SignalSet { return (t.pending | t.Process.pending) &^ t.mask }
 
-// interruptIfPending ends the sleep that t's call has just begun if a signal is already waiting for it.
-func (t *Thread) interruptIfPending() {
-	if (t.pending|t.Process.pending)&^t.mask != 0 {
-		t.interrupt()
-	}
-}
-
-// interruptible names the calls that end with EINTR even if the handler asks for restarts (signal(7)).
-func interruptible(number uint64) bool {
-	switch number {
-	case 22, 73, 98, 101, 115: // epoll_pwait, ppoll, futex, nanosleep, clock_nanosleep
-		return true
-	}
-	return false
-}
+// Signalled reports whether a signal is waiting that ends a sleep of t.
+func (t *Thread) Signalled() bool { return t.due() != 0 }
 
 // Mask and SetMask are the signals that t blocks.
 func (t *Thread) Mask() SignalSet { return t.mask }
 
-func (t *Thread) SetMask(m SignalSet) { t.mask = m &^ unblockable }
+func (t *Thread) SetMask(m SignalSet) {
+	t.mask = m &^ unblockable
+	t.Process.retarget()
+}
 
 // Alternate is t's alternate signal stack.
 func (t *Thread) Alternate() *Stack { return &t.alternate }
@@ -162,12 +148,15 @@ func (t *Thread) OnAlternate() bool {
 	return s.Size != 0 && t.X[arch.SP]-s.Base < s.Size
 }
 
-// deliver makes t take the signals that wait for it, and reports whether it can go on. In the middle of its work (abi.Again) it takes
-// none.
+// deliver makes t take the signals that wait for it, and reports whether it can go on. In the middle of its work (phase again) it takes
+// only what ends it.
 func (t *Thread) deliver() bool {
 	p := t.Process
-	for !t.again {
-		due := (t.pending | p.pending) &^ t.mask
+	for {
+		due := t.due()
+		if t.phase == again {
+			due = p.deadly(due)
+		}
 		if due == 0 {
 			return true
 		}
@@ -181,16 +170,27 @@ func (t *Thread) deliver() bool {
 		if p.ignores(n) {
 			continue
 		}
-		if p.actions[n].Handler == sigDefault {
+		a := &p.actions[n]
+		if a.Handler == sigDefault {
 			p.Kill(t.Hart, int32(n))
 			return false
 		}
+		t.settle(a)
 		if !t.frame(n, code, 0) {
 			t.Die(SIGSEGV, "no room for a signal frame, sp", t.X[arch.SP])
 			return false
 		}
 	}
-	return true
+}
+
+// deadly is those of the signals s that end p.
+func (p *Process) deadly(s SignalSet) (ends SignalSet) {
+	for ; s != 0; s &^= One(lowest(s)) {
+		if n := lowest(s); p.actions[n].Handler == sigDefault && !p.ignores(n) {
+			ends |= One(n)
+		}
+	}
+	return ends
 }
 
 func lowest(s SignalSet) int {

@@ -122,8 +122,6 @@ func expire(now uint64) {
 		Later.Run(now)
 	}
 	for heapSize > 0 && heap[0].deadline <= now {
-		t := heap[0]
-		t.untime()
-		t.timeout()
+		heap[0].wake(again)
 	}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// MaxRead is the most that one call gives a program: the kernel is not preempted meanwhile.
-	MaxRead = 64 << 10
+	// piece is how many bytes one Read gives a program: some 200,000 instructions.
+	piece = 8 << 10
 	// SeedSize is how many bytes make a seed: as many as the key has. Fewer are mixed in and do not count.
 	SeedSize = 32
 	// events is how many interrupts are gathered before their times are mixed in: all at once, for who knows the key could
@@ -35,24 +35,29 @@ var state struct {
 // Seeding is notified with EPOLLIN once there is a seed.
 var Seeding wait.Queue
 
-// Read fills b, up to MaxRead bytes, and returns how many; EFAULT if not even the first part of it is there. It does not ask
-// whether there is a seed.
+// Read fills b and returns how many bytes that were: with abi.Again a piece of it, with EFAULT none, for not even its first part is
+// there. It does not ask whether there is a seed.
 func Read(b *user.Buffer) (int, abi.Errno) {
-	b.Limit(MaxRead)
+	behind := b.Limit(piece)
 	n := 0
 	err := abi.OK
+	if behind > 0 {
+		err = abi.Again
+	}
 	for b.Len() > 0 {
 		part := state.part[:min(b.Len(), len(state.part))]
 		Fill(part)
 		k, ok := b.Put(part)
 		n += k
 		if !ok {
+			err = abi.OK
 			if n == 0 {
 				err = abi.EFAULT
 			}
 			break
 		}
 	}
+	b.Extend(behind)
 	clear(state.part[:])
 	return n, err
 }

@@ -21,7 +21,7 @@ func sysEpollCreate1(t *proc.Thread, a *Args) (int64, abi.Errno) {
 
 // poller is the epoll instance behind descriptor fd.
 func poller(t *proc.Thread, fd int) (*epoll.Epoll, *file.File, abi.Errno) {
-	f, err := t.Files().Get(fd)
+	f, err := t.File(fd)
 	if err != abi.OK {
 		return nil, nil, err
 	}
@@ -57,32 +57,31 @@ func sysEpollCtl(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return 0, e.Control(op, fd, f, events, data)
 }
 
+// mostEvents is how many events one call tells: more wait for the next, like those for which a program has no room.
+const mostEvents = 1024
+
 // sysEpollPwait: descriptor, events, how many, time-out in milliseconds, signal mask and its size.
 func sysEpollPwait(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	const most = 1 << 20
-	if a[4] != 0 {
-		return 0, abi.EINVAL // no change of the signal mask
-	}
 	n := a.Int(2)
-	if n <= 0 || n > most {
+	if n <= 0 || n > epoll.MaxEvents {
 		return 0, abi.EINVAL
 	}
 	e, _, err := poller(t, a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
-	k, err := e.Collect(t.Memory(), a[1], n)
+	if err := loadMask(t, a[4], a[5]); err != abi.OK {
+		return 0, err
+	}
+	k, err := e.Collect(t.Memory(), a[1], min(n, mostEvents))
 	if err != abi.OK || k > 0 {
 		return int64(k), err
 	}
 	timeout := int64(a.Int(3))
-	if timeout == 0 {
-		return 0, abi.OK
-	}
 	if timeout > 0 {
 		timeout *= 1_000_000
 	}
-	if t.Expired(timeout) {
+	if timeout == 0 || t.Expired(timeout) {
 		return 0, abi.OK
 	}
 	return 0, t.Block(e.Queue(), abi.EPOLLIN)

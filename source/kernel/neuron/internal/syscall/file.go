@@ -20,10 +20,13 @@ func part(t *proc.Thread, f *file.File) (behind int) {
 	return behind
 }
 
-// read reads from f at *pos into t.Rest and moves pos.
+// read reads from f into t.Rest, at *pos, which it moves.
 func read(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	if !f.Readable() {
 		return 0, abi.EBADF
+	}
+	if pos == &f.Pos && !t.Moves() {
+		return 0, abi.Again
 	}
 	behind := part(t, f)
 	n, err := f.Read(&t.Rest, *pos)
@@ -42,10 +45,13 @@ func read(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	return 0, err
 }
 
-// write writes t.Rest to f at *pos and moves pos. A blocking one goes on until everything is written.
+// write writes t.Rest to f, at *pos, which it moves. A blocking one goes on until everything is written.
 func write(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	if !f.Writable() {
 		return 0, abi.EBADF
+	}
+	if pos == &f.Pos && !t.Moves() {
+		return 0, abi.Again
 	}
 	for {
 		behind := part(t, f)
@@ -96,7 +102,7 @@ func vectors(t *proc.Thread, va, count uint64) (err abi.Errno) {
 }
 
 func sysRead(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := t.File(a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -105,7 +111,7 @@ func sysRead(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysWrite(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := t.File(a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -114,7 +120,7 @@ func sysWrite(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysReadv(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := t.File(a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -125,7 +131,7 @@ func sysReadv(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysWritev(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := t.File(a.Int(0))
 	if err != abi.OK {
 		return 0, err
 	}
@@ -137,7 +143,7 @@ func sysWritev(t *proc.Thread, a *Args) (int64, abi.Errno) {
 
 // seekable is the file behind descriptor fd if a position may be given with the call.
 func seekable(t *proc.Thread, fd int, pos int64) (*file.File, abi.Errno) {
-	f, err := t.Files().Get(fd)
+	f, err := t.File(fd)
 	switch {
 	case err != abi.OK:
 		return nil, err

@@ -12,7 +12,6 @@ import (
 
 // A message is what sendmsg and recvmsg are about: struct msghdr of riscv64, 56 bytes.
 type message struct {
-	body                user.Buffer
 	name, nameLen       uint64
 	control, controlLen uint64
 	flags               int
@@ -48,8 +47,7 @@ func loadMessage(t *proc.Thread, va uint64, flags int) (m message, err abi.Errno
 	if user.Uint64(h[msgCount:]) > user.MaxVectors {
 		return m, abi.EMSGSIZE
 	}
-	m.body, err = user.Vectors(t.Memory(), user.Uint64(h[msgVectors:]), user.Uint64(h[msgCount:]))
-	return m, err
+	return m, vectors(t, user.Uint64(h[msgVectors:]), user.Uint64(h[msgCount:]))
 }
 
 // loadRights reads the control data of m: at most one SCM_RIGHTS, whose files get a reference each. EINVAL for anything else.
@@ -146,26 +144,29 @@ func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
 		return 0, abi.EISCONN
 	}
 	var r unixsock.Rights
-	if t.Done == 0 { // the descriptors go with the first byte
-		if err := m.loadRights(t, &r); err != abi.OK {
-			return 0, err
-		}
+	if t.Repeated {
+		r.N = t.Kept(&r.Files)
+	} else if err := m.loadRights(t, &r); err != abi.OK {
+		return 0, err
 	}
 	n, err := sendAll(t, f, m, &r)
+	if err == abi.Blocked {
+		t.Keep(r.Files[:r.N])
+		r.N = 0
+	}
 	r.Release()
 	return n, err
 }
 
 // sendAll sends m beside r. A stream that may wait goes on until everything is sent.
 func sendAll(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (int64, abi.Errno) {
-	m.body.Skip(t.Done)
 	for {
 		n, stream, err := sendOne(t, f, m, r)
 		t.Done += n
 		switch {
 		case err == abi.EAGAIN && m.mayWait(f):
 			return 0, t.Block(f.Object.Queue(), abi.EPOLLOUT)
-		case err == abi.OK && stream && m.body.Len() > 0 && n > 0:
+		case err == abi.OK && stream && t.Rest.Len() > 0 && n > 0:
 			continue
 		case t.Done > 0:
 			return int64(t.Done), abi.OK
@@ -180,7 +181,7 @@ func sendAll(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (int6
 func sendOne(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n int, stream bool, err abi.Errno) {
 	switch s := f.Object.(type) {
 	case *unixsock.Socket:
-		n, err = s.Send(&m.body, nil, r, m.flags)
+		n, err = s.Send(&t.Rest, nil, r, m.flags)
 		return n, s.Kind() == unixsock.Stream, err
 	case *inet.Socket:
 		var a sockns.Address
@@ -190,10 +191,10 @@ func sendOne(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n in
 				return 0, false, err
 			}
 		}
-		n, err = s.Send(&m.body, to, m.flags)
+		n, err = s.Send(&t.Rest, to, m.flags)
 		return n, s.Kind() == unixsock.Stream, err
 	case *inet.Server:
-		n, err = s.Send(&m.body, r)
+		n, err = s.Send(&t.Rest, r)
 		return n, false, err
 	}
 	return 0, false, abi.ENOTSOCK
@@ -215,11 +216,11 @@ func receive(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n in
 	}
 	switch s := f.Object.(type) {
 	case *unixsock.Socket:
-		k, flags, err = s.Recv(&m.body, nil, r, how)
+		k, flags, err = s.Recv(&t.Rest, nil, r, how)
 	case *inet.Socket:
-		k, flags, err = s.Recv(&m.body, &from, how)
+		k, flags, err = s.Recv(&t.Rest, &from, how)
 	case *inet.Server:
-		k, flags, err = s.Recv(&m.body, r, how)
+		k, flags, err = s.Recv(&t.Rest, r, how)
 	default:
 		return 0, 0, abi.ENOTSOCK
 	}
@@ -260,7 +261,8 @@ func sysSendto(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	m := message{body: user.Range(t.Memory(), a[1], a[2]), flags: a.Int(3), name: a[4], nameLen: uint64(uint32(a[5]))}
+	bytes(t, a[1], a[2])
+	m := message{flags: a.Int(3), name: a[4], nameLen: uint64(uint32(a[5]))}
 	return send(t, f, &m)
 }
 
@@ -293,7 +295,8 @@ func sysRecvfrom(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err != abi.OK {
 		return 0, err
 	}
-	m := message{body: user.Range(t.Memory(), a[1], a[2]), flags: a.Int(3), name: a[4]}
+	bytes(t, a[1], a[2])
+	m := message{flags: a.Int(3), name: a[4]}
 	if m.name != 0 && a[5] != 0 {
 		n, ok := user.LoadUint32(t.Memory(), a[5])
 		if !ok {

@@ -2,9 +2,9 @@ package syscall
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/user"
-	"nexus/source/kernel/neuron/internal/wait"
 )
 
 // struct pollfd: i32 fd, u16 events, u16 revents (poll(2)). The event bits are epoll's.
@@ -14,35 +14,35 @@ const (
 	maxPolled = 256
 )
 
-// nothing is a queue that nobody notifies: a poll waits on its own queues.
-var nothing wait.Queue
-
 // sysPpoll: descriptors, how many, time-out, signal mask and its size.
 func sysPpoll(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	t.EndPoll()
-	timeout := int64(-1)
-	switch {
-	case a[1] > maxPolled || a[3] != 0:
+	if a[1] > maxPolled {
 		return 0, abi.EINVAL
-	case a[2] != 0:
-		ns, err := loadTime(t, a[2])
-		if err != abi.OK {
-			return 0, err
-		}
-		timeout = int64(ns)
 	}
-	ready, err := pollAll(t, a[0], int(a[1]), false)
-	if err != abi.OK || ready > 0 || timeout == 0 || t.Expired(timeout) {
-		return int64(ready), err
-	}
-	if _, err := pollAll(t, a[0], int(a[1]), true); err != abi.OK {
-		t.EndPoll()
+	timeout, err := loadTimeout(t, a[2])
+	if err != abi.OK {
 		return 0, err
 	}
-	return 0, t.Block(&nothing, 0)
+	if err := loadMask(t, a[3], a[4]); err != abi.OK {
+		return 0, err
+	}
+	ready, err := pollAll(t, a[0], int(a[1]), false)
+	switch {
+	case err != abi.OK || ready > 0:
+		return int64(ready), err
+	case t.Signalled():
+		return 0, t.Block(nil, 0) // EINTR, whatever the time
+	case timeout == 0 || t.Expired(timeout):
+		return 0, abi.OK
+	}
+	if _, err := pollAll(t, a[0], int(a[1]), true); err != abi.OK {
+		return 0, err
+	}
+	return 0, t.Block(nil, 0)
 }
 
-// pollAll looks at n descriptors and counts those with something to tell; with join t joins their queues instead.
+// pollAll looks at n descriptors, each time anew as Linux does, and counts those with something to tell; with join t joins their
+// queues instead.
 func pollAll(t *proc.Thread, va uint64, n int, join bool) (ready int, err abi.Errno) {
 	m := t.Memory()
 	for i := range n {
@@ -53,10 +53,10 @@ func pollAll(t *proc.Thread, va uint64, n int, join bool) (ready int, err abi.Er
 		}
 		fd := int(int32(user.Uint32(b[0:])))
 		want := abi.Events(b[4]) | abi.Events(b[5])<<8
-		got, queue := polled(t, fd)
+		got, f := polled(t, fd)
 		switch {
-		case join && queue != nil:
-			if err := t.Poll(queue, want); err != abi.OK {
+		case join && f != nil:
+			if err := t.Poll(f, want); err != abi.OK {
 				return 0, err
 			}
 		case !join:
@@ -73,8 +73,8 @@ func pollAll(t *proc.Thread, va uint64, n int, join bool) (ready int, err abi.Er
 	return ready, abi.OK
 }
 
-// polled is what holds of a descriptor and where to wait for more. A negative one is passed over.
-func polled(t *proc.Thread, fd int) (abi.Events, *wait.Queue) {
+// polled is what holds of a descriptor and the file to wait for. A negative one is passed over.
+func polled(t *proc.Thread, fd int) (abi.Events, *file.File) {
 	if fd < 0 {
 		return 0, nil
 	}
@@ -82,5 +82,5 @@ func polled(t *proc.Thread, fd int) (abi.Events, *wait.Queue) {
 	if err != abi.OK {
 		return pollNval, nil
 	}
-	return f.Object.Ready(), f.Object.Queue()
+	return f.Object.Ready(), f
 }

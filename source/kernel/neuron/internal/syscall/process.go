@@ -182,8 +182,11 @@ func sysWait4(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, abi.EINVAL
 	}
 	id := a.Int(0)
-	if id == 0 || id < -1 {
-		id = -1 // there are no process groups
+	switch {
+	case id == 0:
+		id = -1 // all are in one process group,
+	case id < -1:
+		return 0, abi.ECHILD // which has no id
 	}
 	c, err := t.Wait(id, a[2]&waitNoHang == 0)
 	if err != abi.OK || c == nil {
@@ -195,8 +198,9 @@ func sysWait4(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if a[3] != 0 && !storeUsage(t, a[3], c) {
 		return 0, abi.EFAULT
 	}
+	id = c.ID
 	c.Reap()
-	return int64(c.ID), abi.OK
+	return int64(id), abi.OK
 }
 
 // storeUsage writes struct rusage: user time, peak memory in KiB, the rest zero.
@@ -218,7 +222,7 @@ func sysWaitid(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	default:
 		return 0, abi.EINVAL
 	}
-	if a[3]&waitExited == 0 || id == 0 {
+	if a[3]&waitExited == 0 || a[0] == waitPid && id <= 0 {
 		return 0, abi.EINVAL
 	}
 	c, err := t.Wait(id, a[3]&waitNoHang == 0)
@@ -340,7 +344,14 @@ func sysGetrandom(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	default:
 		return 0, t.Block(&random.Seeding, abi.EPOLLIN)
 	}
-	b := user.Range(t.Memory(), a[0], a[1])
-	n, err := random.Read(&b)
-	return int64(n), err
+	bytes(t, a[0], a[1])
+	n, err := random.Read(&t.Rest)
+	t.Done += n
+	switch {
+	case err == abi.Again && !t.Signalled(): // as on Linux a signal ends it with what there is
+		return 0, err
+	case t.Done > 0:
+		return int64(t.Done), abi.OK
+	}
+	return 0, err
 }

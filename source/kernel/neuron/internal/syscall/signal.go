@@ -69,6 +69,22 @@ func sysRtSigprocmask(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return 0, abi.OK
 }
 
+// loadMask gives t the signal mask at va, if there is one, for as long as its call lasts (ppoll, epoll_pwait).
+func loadMask(t *proc.Thread, va, size uint64) abi.Errno {
+	if va == 0 || t.Repeated {
+		return abi.OK
+	}
+	if size != sigsetSize {
+		return abi.EINVAL
+	}
+	m, ok := user.LoadUint64(t.Memory(), va)
+	if !ok {
+		return abi.EFAULT
+	}
+	t.Masked(proc.SignalSet(m))
+	return abi.OK
+}
+
 func sysSigaltstack(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	const minimum = 2048
 	m, s := t.Memory(), t.Alternate()

@@ -88,7 +88,7 @@ func sysSocketpair(t *proc.Thread, a *Args) (int64, abi.Errno) {
 
 // socket is the open file of descriptor fd, which is a socket of any kind; ENOTSOCK if it is none.
 func socket(t *proc.Thread, fd int) (*file.File, abi.Errno) {
-	f, err := t.Files().Get(fd)
+	f, err := t.File(fd)
 	if err != abi.OK {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ func Number(n int) *Call { return &table[n] }
 // Handle does the system call that t has made.
 func Handle(t *proc.Thread) {
 	n := t.X[arch.A7]
+	t.Begin()
 	if n >= Limit || table[n].handler == nil {
 		t.Return(0, abi.ENOSYS)
 		return
@@ -44,7 +45,7 @@ func Handle(t *proc.Thread) {
 	a := Args(t.X[arch.A0 : arch.A0+6])
 	value, err := table[n].handler(t, escape.Hide(&a))
 	if err == abi.Blocked || err == abi.Again {
-		t.Stays(err)
+		t.Stays(err, restarts[n])
 		return
 	}
 	t.Return(value, err)
@@ -63,12 +64,38 @@ func readOnlyFile(t *proc.Thread, a *Args) (int64, abi.Errno) {
 
 func none(t *proc.Thread, a *Args) (int64, abi.Errno) { return 0, abi.OK }
 
+// restarts is what becomes of the calls that can sleep when a signal comes (signal(7)). Those that are not here go on after the handler:
+// Linux's do not sleep, here a server is asked.
+var restarts = [Limit]proc.Restart{
+	22:  proc.Never,
+	63:  proc.Asked,
+	64:  proc.Asked,
+	65:  proc.Asked,
+	66:  proc.Asked,
+	67:  proc.Asked,
+	68:  proc.Asked,
+	73:  proc.Never,
+	95:  proc.Asked,
+	98:  proc.Untimed,
+	101: proc.Never,
+	115: proc.Never,
+	202: proc.Asked,
+	203: proc.Asked,
+	206: proc.Asked,
+	207: proc.Asked,
+	211: proc.Asked,
+	212: proc.Asked,
+	242: proc.Asked,
+	260: proc.Asked,
+	278: proc.Asked,
+}
+
 var table = [Limit]Call{
 	17:  {"getcwd", "", sysGetcwd},
 	19:  {"eventfd2", "", sysEventfd2},
 	20:  {"epoll_create1", "", sysEpollCreate1},
 	21:  {"epoll_ctl", "no epoll instance inside another: EINVAL", sysEpollCtl},
-	22:  {"epoll_pwait", "no signal mask: EINVAL", sysEpollPwait},
+	22:  {"epoll_pwait", "", sysEpollPwait},
 	23:  {"dup", "", sysDup},
 	24:  {"dup3", "", sysDup3},
 	25:  {"fcntl", "no locks, leases, seals or pipe sizes: EINVAL", sysFcntl},
@@ -98,7 +125,7 @@ var table = [Limit]Call{
 	66:  {"writev", "", sysWritev},
 	67:  {"pread64", "", sysPread64},
 	68:  {"pwrite64", "", sysPwrite64},
-	73:  {"ppoll", "at most 256 descriptors, no signal mask: EINVAL", sysPpoll},
+	73:  {"ppoll", "at most 256 descriptors: EINVAL; the remaining time is not told", sysPpoll},
 	76:  {"splice", "always EINVAL: programs copy themselves", sysSplice},
 	78:  {"readlinkat", "/proc/self/exe only", sysReadlinkat},
 	79:  {"newfstatat", "", sysNewfstatat},
@@ -112,10 +139,10 @@ var table = [Limit]Call{
 	96:  {"set_tid_address", "", sysSetTidAddress},
 	98:  {"futex", "WAIT, WAKE, WAIT_BITSET and WAKE_BITSET with all bits", sysFutex},
 	99:  {"set_robust_list", "accepted, but nothing is done at a thread's death", none},
-	101: {"nanosleep", "the remaining time is not told", sysNanosleep},
+	101: {"nanosleep", "", sysNanosleep},
 	113: {"clock_gettime", "the coarse clocks are as fine as the others", sysClockGettime},
 	114: {"clock_getres", "", sysClockGetres},
-	115: {"clock_nanosleep", "the remaining time is not told", sysClockNanosleep},
+	115: {"clock_nanosleep", "not on processor time: EOPNOTSUPP", sysClockNanosleep},
 	123: {"sched_getaffinity", "one processor", sysSchedGetaffinity},
 	124: {"sched_yield", "", sysSchedYield},
 	129: {"kill", "to itself and to descendants; no process groups", sysKill},
@@ -163,6 +190,6 @@ var table = [Limit]Call{
 	261: {"prlimit64", "limits are fixed", sysPrlimit64},
 	268: {"setns", "socket namespaces (CLONE_NEWNET)", sysSetns},
 	276: {"renameat2", "always EROFS", readOnly},
-	278: {"getrandom", "at most 64 KiB a call", sysGetrandom},
+	278: {"getrandom", "", sysGetrandom},
 	279: {"memfd_create", "no seals and huge pages", sysMemfdCreate},
 }

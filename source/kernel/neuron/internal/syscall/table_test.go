@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/proc"
 )
 
 var update = flag.Bool("update", false, "write docs/architecture/system-calls.md anew")
@@ -43,6 +44,32 @@ says; the last column says what of it is missing. Every other number gets ENOSYS
 		fmt.Fprintf(&b, "| %d | [%s](https://man7.org/linux/man-pages/man2/%s.2.html) | %s |\n", i, c.Name, manual(c.Name), missing)
 	}
 	fmt.Fprintf(&b, "\n%d calls.\n", n)
+	b.WriteString(`
+## Signals
+
+A call that sleeps when a handler has to run returns what it has done. If that is nothing, it goes on after the handler, or ends with EINTR:
+
+`)
+	for _, kind := range []struct {
+		r    proc.Restart
+		what string
+	}{
+		{proc.Asked, "goes on if the handler has SA_RESTART"},
+		{proc.Untimed, "goes on if the handler has SA_RESTART and the call no time-out"},
+		{proc.Never, "ends with EINTR"},
+		{proc.Always, "goes on"},
+	} {
+		var names []string
+		for i := range Limit {
+			if Number(i).handler != nil && restarts[i] == kind.r {
+				names = append(names, Number(i).Name)
+			}
+		}
+		if kind.r == proc.Always {
+			names = []string{"every other call"}
+		}
+		fmt.Fprintf(&b, "- %s: %s.\n", kind.what, strings.Join(names, ", "))
+	}
 	return b.String()
 }
 

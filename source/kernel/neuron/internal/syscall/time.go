@@ -2,7 +2,6 @@ package syscall
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
-	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/user"
 )
@@ -28,8 +27,12 @@ func clock(t *proc.Thread, id int) (uint64, abi.Errno) {
 		return proc.Realtime(), abi.OK
 	case clockMonotonic, clockMonotonicRaw, clockMonotonicCoarse, clockBoottime:
 		return proc.Now(), abi.OK
-	case clockProcess, clockThread:
-		return proc.Nanoseconds(t.Process.CPU()), abi.OK
+	case clockProcess:
+		_, all := t.CPU()
+		return proc.Nanoseconds(all), abi.OK
+	case clockThread:
+		own, _ := t.CPU()
+		return proc.Nanoseconds(own), abi.OK
 	}
 	return 0, abi.EINVAL
 }
@@ -75,37 +78,58 @@ func sysClockGetres(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return 0, storeTime(t, a[1], proc.Nanoseconds(1))
 }
 
-// sleepUntil ends the call with 0 when the monotonic clock shows ns.
-func sleepUntil(t *proc.Thread, ns uint64) (int64, abi.Errno) {
-	now := proc.Now()
-	if ns <= now {
+// loadTimeout reads a struct timespec that a call may leave out (va 0): -1 then, and when the call is made again and has its deadline.
+func loadTimeout(t *proc.Thread, va uint64) (ns int64, err abi.Errno) {
+	if va == 0 || t.Repeated {
+		return -1, abi.OK
+	}
+	v, err := loadTime(t, va)
+	return int64(v), err
+}
+
+// sleep ends the call with 0 after ns. If a signal ends it the remaining time is stored at remain, unless that is 0.
+func sleep(t *proc.Thread, ns int64, remain uint64) (int64, abi.Errno) {
+	if ns == 0 || t.Expired(ns) {
 		return 0, abi.OK
 	}
-	return 0, t.Sleep(arch.ReadTime()+proc.Ticks(ns-now), abi.OK)
+	t.Remain = remain
+	return 0, t.Block(nil, 0)
 }
 
 func sysNanosleep(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	ns, err := loadTime(t, a[0])
-	if err != abi.OK {
+	ns, err := loadTimeout(t, a[0])
+	switch {
+	case err != abi.OK:
 		return 0, err
+	case a[0] == 0:
+		return 0, abi.EFAULT
 	}
-	return sleepUntil(t, proc.Now()+ns)
+	return sleep(t, ns, a[1])
 }
 
 func sysClockNanosleep(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	const absolute = 1
-	ns, err := loadTime(t, a[2])
-	if err != abi.OK {
-		return 0, err
+	id := a.Int(0)
+	switch id {
+	case clockRealtime, clockMonotonic, clockBoottime:
+	case clockProcess, clockThread, clockMonotonicRaw, clockRealtimeCoarse, clockMonotonicCoarse:
+		return 0, abi.EOPNOTSUPP
+	default:
+		return 0, abi.EINVAL
 	}
-	now, err := clock(t, a.Int(0))
+	ns, err := loadTimeout(t, a[2])
 	switch {
 	case err != abi.OK:
 		return 0, err
+	case a[2] == 0:
+		return 0, abi.EFAULT
 	case a[1]&absolute == 0:
-		return sleepUntil(t, proc.Now()+ns)
+		return sleep(t, ns, a[3])
+	case !t.Repeated:
+		now, _ := clock(t, id)
+		ns = max(ns-int64(now), 0)
 	}
-	return sleepUntil(t, proc.Now()+ns-min(ns, now))
+	return sleep(t, ns, 0)
 }
 
 // Operations of futex (uapi/linux/futex.h).
@@ -144,21 +168,19 @@ func sysFutex(t *proc.Thread, a *Args) (int64, abi.Errno) {
 
 // futexSleep waits while the word at a[0] is a[2].
 func futexSleep(t *proc.Thread, a *Args, op int) (int64, abi.Errno) {
-	var deadline uint64
-	timed := a[3] != 0
-	if timed {
-		ns, err := loadTime(t, a[3])
-		if err != abi.OK {
-			return 0, err
+	if t.Repeated && t.Expired(-1) {
+		return 0, abi.ETIMEDOUT
+	}
+	timeout, err := loadTimeout(t, a[3])
+	if err != abi.OK {
+		return 0, err
+	}
+	if timeout > 0 && op&^(futexPrivate|futexRealtime) == futexWaitBitset { // an absolute time
+		now := proc.Now()
+		if op&futexRealtime != 0 {
+			now = proc.Realtime()
 		}
-		if op&^(futexPrivate|futexRealtime) == futexWaitBitset { // an absolute time
-			now := proc.Now()
-			if op&futexRealtime != 0 {
-				now = proc.Realtime()
-			}
-			ns -= min(ns, now)
-		}
-		deadline = arch.ReadTime() + proc.Ticks(ns)
+		timeout = max(timeout-int64(now), 0)
 	}
 	key, err := t.Process.Space.Key(a[0], op&futexPrivate != 0)
 	if err != abi.OK {
@@ -169,6 +191,8 @@ func futexSleep(t *proc.Thread, a *Args, op int) (int64, abi.Errno) {
 		return 0, abi.EFAULT
 	case word != uint32(a[2]):
 		return 0, abi.EAGAIN
+	case t.Expired(timeout):
+		return 0, abi.ETIMEDOUT
 	}
-	return 0, t.WaitFutex(key, timed, deadline)
+	return 0, t.WaitFutex(key)
 }

@@ -1,0 +1,342 @@
+package proc
+
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/wait"
+)
+
+// A phase is where a thread stands with the system call that it is in the middle of.
+//
+//	      ECALL              done
+//	none ───────► (handler) ──────► none
+//	               ▲  │  │
+//	               │  │  │ Block, Poll, WaitFutex, Forks
+//	               │  │  └─────────► onQueues   onWord   onChild
+//	     made      │  │ Again          │  │      │ │        │
+//	     again     │  ▼    event,      │  │      │ │ woken  │ child executed or ended
+//	               ├─ again ◄──────────┘  │      │ └──► none ◄
+//	               │   ▲      deadline    │      │
+//	               │   └──────────────────│──────┤
+//	               │                      │      │
+//	   no handler  │               signal ▼      ▼
+//	   has run     └────────────────── interrupted ──────► none: count, EINTR or restart, and the handler runs
+//
+// All registrations (queues, word, time) end in the moment in which one of them, a signal or the thread's end makes it leave the phases
+// in which it sleeps. What lasts until the call is done, or settled by a handler, is its progress, its deadline and its file.
+type phase uint8
+
+const (
+	none        phase = iota // also while the handler runs
+	again                    // runnable: made again, and signals wait until it sleeps or is done
+	interrupted              // runnable: a signal came while it slept, or was there before it could
+	onQueues                 // asleep until an object tells of an event, or the deadline; with no queue only that
+	onWord                   // asleep until a wake of the futex, which completes it, or the deadline
+	onChild                  // asleep until the child of a vfork lets go of the address space
+)
+
+// Restart says what becomes of a call that sleeps when a signal's handler has to run, and that has done nothing yet.
+type Restart uint8
+
+const (
+	// Always: it is made again after the handler.
+	Always Restart = iota
+	// Asked: it is made again if the action has SA_RESTART, else it ends with EINTR.
+	Asked
+	// Untimed: as Asked, but a call with a deadline ends with EINTR.
+	Untimed
+	// Never: it ends with EINTR.
+	Never
+)
+
+// A call is the system call that a thread is in the middle of.
+//
+// Invariant: outside its handler, a call in phase none holds nothing.
+type call struct {
+	// Done is how far it has come, in units of its own; a call that waits counts in what it returns.
+	Done int
+	// Rest is what is left of its buffer.
+	Rest user.Buffer
+	// Repeated says that it was made before, and comes back with its Done and Rest.
+	Repeated bool
+	// Remain is where the time that it has not slept is told if a signal ends it; 0 for nowhere.
+	Remain uint64
+
+	phase   phase
+	restart Restart
+	names   [8]uint64 // the registers that name it
+	file    *file.File
+	held    bool // file is referenced
+	moving  bool // the position of file is the call's
+	beside  [Beside]*file.File
+	besides int
+
+	waiter wait.Waiter // on the one queue of a Block
+	places *place      // on those of Poll
+	word   futexWait
+
+	deadline  uint64 // ticks
+	timed     bool   // deadline counts
+	heapPlace int    // place in the timer heap + 1
+
+	masked bool      // the thread's signal mask is the call's,
+	saved  SignalSet // and this what it was before
+}
+
+// Begin is the begin of a system call. One that is made again goes on with what it has. If the registers do not name it any more (a
+// program has changed the code under it) it is forgotten.
+func (t *Thread) Begin() {
+	switch {
+	case t.phase == none:
+	case t.names != t.registers():
+		t.drop()
+	default:
+		t.phase = none
+	}
+}
+
+func (t *Thread) registers() [8]uint64 {
+	x := &t.X
+	return [8]uint64{x[arch.PC], x[arch.A0], x[arch.A0+1], x[arch.A0+2], x[arch.A0+3], x[arch.A0+4], x[arch.A0+5], x[arch.A7]}
+}
+
+// File is the file that t's call is about: the one behind descriptor fd when the call was made first, and referenced if it lasts.
+func (t *Thread) File(fd int) (*file.File, abi.Errno) {
+	if t.file != nil {
+		return t.file, abi.OK
+	}
+	f, err := t.Files().Get(fd)
+	t.file = f
+	return f, err
+}
+
+// Moves makes the position of the call's file the call's own until it is done, if it has one; false while it is another's, which then has
+// its turn.
+func (t *Thread) Moves() bool {
+	if t.moving || !t.file.Object.Seekable() {
+		return true
+	}
+	if t.file.Moving {
+		t.Yield()
+		return false
+	}
+	t.moving, t.file.Moving = true, true
+	return true
+}
+
+// Beside is how many files beside its own a call can hold: those of a message.
+const Beside = 16
+
+// Keep takes over the references of further files until the call is made again, and Kept gives them back then.
+func (t *Thread) Keep(files []*file.File) {
+	t.besides = len(files)
+	for i, f := range files {
+		t.beside[i] = f
+	}
+}
+
+func (t *Thread) Kept(files *[Beside]*file.File) (n int) {
+	for i, f := range t.beside[:t.besides] {
+		files[i] = f
+	}
+	n, t.besides = t.besides, 0
+	return n
+}
+
+// Masked gives t another signal mask until the call is done or a handler runs.
+func (t *Thread) Masked(m SignalSet) {
+	if !t.masked {
+		t.saved, t.masked = t.mask, true
+		t.SetMask(m)
+	}
+}
+
+// Stays keeps a call that is not done: err is abi.Again if it wants to go on at once, abi.Blocked if t sleeps meanwhile, or is gone,
+// or has new registers.
+func (t *Thread) Stays(err abi.Errno, r Restart) {
+	switch {
+	case t.state == dead:
+		return
+	case err == abi.Again:
+		t.phase = again
+	case t.phase == none: // new registers
+		t.drop()
+		return
+	}
+	t.names, t.restart, t.Repeated = t.registers(), r, true
+	if t.file != nil && !t.held {
+		t.file.Ref()
+		t.held = true
+	}
+	if t.due() != 0 {
+		t.interrupt()
+	}
+}
+
+// Block puts t to sleep until q, which may be nil, is notified of an event in mask, or until the deadline that Expired set. The call is
+// made again then.
+func (t *Thread) Block(q *wait.Queue, mask abi.Events) abi.Errno {
+	if q != nil {
+		t.waiter.Mask = mask
+		q.Add(&t.waiter)
+	}
+	return t.sleep(onQueues)
+}
+
+func (t *Thread) sleep(on phase) abi.Errno {
+	t.phase, t.state = on, blocked
+	if t.timed {
+		t.time()
+	}
+	return abi.Blocked
+}
+
+// MaxPolls bounds the queues that all threads together wait on beyond one each (ENOMEM).
+const MaxPolls = 1024
+
+// A place is one in the queue of one of several files that a thread waits for at once. It has a reference to its file.
+type place struct {
+	waiter wait.Waiter
+	file   *file.File
+	next   *place // of the thread, or free list
+}
+
+var (
+	places      [MaxPolls]place
+	freshPlaces int // places[freshPlaces:] were never used
+	freedPlaces *place
+)
+
+// Poll makes t wait for f too when its call blocks. ENOMEM if too many queues are waited on.
+func (t *Thread) Poll(f *file.File, mask abi.Events) abi.Errno {
+	q := f.Object.Queue()
+	if q == nil {
+		return abi.OK
+	}
+	p := freedPlaces
+	switch {
+	case p != nil:
+		freedPlaces = p.next
+	case freshPlaces < MaxPolls:
+		p = &places[freshPlaces]
+		freshPlaces++
+	default:
+		return abi.ENOMEM
+	}
+	p.waiter = wait.Waiter{Sink: t, Mask: mask}
+	p.file = f.Ref()
+	p.next, t.places = t.places, p
+	q.Add(&p.waiter)
+	return abi.OK
+}
+
+// unregister ends whatever t waits for.
+func (t *Thread) unregister() {
+	t.waiter.Remove()
+	for p := t.places; p != nil; p = t.places {
+		p.waiter.Remove()
+		p.file.Release()
+		t.places = p.next
+		p.file, p.next, freedPlaces = nil, freedPlaces, p
+	}
+	t.word.remove()
+	t.untime()
+}
+
+// Expired sets t's deadline to ns from now the first time that a call asks, and reports whether it has passed. Less than
+// zero means none.
+func (t *Thread) Expired(ns int64) bool {
+	if !t.timed && ns < 0 {
+		return false
+	}
+	now := arch.ReadTime()
+	if !t.timed {
+		t.timed = true
+		t.deadline = now + Ticks(uint64(ns))
+	}
+	return now >= t.deadline
+}
+
+// wake ends t's sleep; its call goes on as phase to says.
+func (t *Thread) wake(to phase) {
+	t.unregister()
+	t.phase = to
+	t.ready()
+}
+
+// Wake is wait.Sink's: what t waits for has changed.
+func (t *Thread) Wake(*wait.Waiter, abi.Events) { t.wake(again) }
+
+// interrupt ends t's sleep for a signal. A vfork's child has the memory that a handler would use.
+func (t *Thread) interrupt() {
+	if t.phase == onQueues || t.phase == onWord {
+		t.wake(interrupted)
+	}
+}
+
+// settle makes what it should of the call that a signal with this action interrupts: its handler runs next.
+func (t *Thread) settle(a *Action) {
+	if t.phase != interrupted {
+		return
+	}
+	asked := a.Flags&flagRestart != 0
+	switch {
+	case t.Done > 0: // part of the work is done, which is what the call returns
+		t.Return(int64(t.Done), abi.OK)
+	case t.restart == Always, t.restart == Asked && asked, t.restart == Untimed && asked && !t.timed:
+		t.drop() // the program counter is still on the ECALL
+	case !t.tellRemaining():
+		t.Return(0, abi.EFAULT)
+	default:
+		t.Return(0, abi.EINTR)
+	}
+}
+
+// tellRemaining stores the time up to the deadline at Remain.
+func (t *Thread) tellRemaining() bool {
+	if t.Remain == 0 {
+		return true
+	}
+	const second = 1_000_000_000
+	now := arch.ReadTime()
+	ns := Nanoseconds(max(t.deadline, now) - now)
+	m := t.Memory()
+	return user.StoreUint64(m, t.Remain, ns/second) && user.StoreUint64(m, t.Remain+8, ns%second)
+}
+
+// Finish completes the call that t sleeps in.
+func (t *Thread) Finish(value int64, err abi.Errno) {
+	t.Return(value, err)
+	t.ready()
+}
+
+// Return sets the result of t's call and moves on to the next instruction.
+func (t *Thread) Return(value int64, err abi.Errno) {
+	if err != abi.OK {
+		value = -int64(err)
+	}
+	t.X[arch.A0] = uint64(value)
+	t.X[arch.PC] += 4
+	t.drop()
+}
+
+// drop forgets the call that t was making and gives back what it held.
+func (t *Thread) drop() {
+	t.unregister()
+	if t.moving {
+		t.file.Moving = false
+	}
+	if t.held {
+		t.file.Release()
+	}
+	for _, f := range t.beside[:t.besides] {
+		f.Release()
+	}
+	if t.masked {
+		t.mask = t.saved
+	}
+	t.phase, t.Done, t.Remain, t.Repeated, t.besides = none, 0, 0, false, 0
+	t.file, t.held, t.moving, t.timed, t.masked = nil, false, false, false, false
+}
