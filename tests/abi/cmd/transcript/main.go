@@ -37,6 +37,7 @@ var sections = []section{
 	{"messages", unixMessages},
 	{"rights", unixRights},
 	{"signals", signals},
+	{"interruptions", interruptions},
 	{"futex", futexes},
 	{"process", processes},
 	{"time", times},
@@ -46,7 +47,7 @@ var sections = []section{
 }
 
 // withoutNetwork is what runs by default.
-const withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,futex,process,time,misc"
+const withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,interruptions,futex,process,time,misc"
 
 // sectionTimeout bounds a section; the slowest takes a second on an emulated machine.
 const sectionTimeout = 60 * time.Second

@@ -2,10 +2,34 @@ package main
 
 import (
 	"bytes"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// ownTime reports whether a new thread's processor time is less than its process's, which has run before.
+func ownTime() bool {
+	var all unix.Timespec
+	for all.Nano() < 20_000_000 {
+		unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &all)
+	}
+	less := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // and ends with the thread
+		done := make(chan bool)
+		go func() { // by another thread, maybe a new one
+			runtime.LockOSThread()
+			done <- true
+		}()
+		<-done
+		var own unix.Timespec
+		unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &own)
+		unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &all)
+		less <- own.Nano() < all.Nano()
+	}()
+	return <-less
+}
 
 // times reads clocks and sleeps.
 func times(r *report) {
@@ -53,6 +77,11 @@ func times(r *report) {
 	at("clock_nanosleep 1 ms", unix.CLOCK_MONOTONIC, 0, unix.Timespec{Nsec: 1_000_000})
 	at("clock_nanosleep until long ago", unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, unix.Timespec{Nsec: 1})
 	at("clock_nanosleep by an unknown clock", 99, 0, unix.Timespec{})
+	at("clock_nanosleep by the thread's processor time", unix.CLOCK_THREAD_CPUTIME_ID, 0, unix.Timespec{Nsec: 1})
+	at("clock_nanosleep by the raw clock", unix.CLOCK_MONOTONIC_RAW, 0, unix.Timespec{Nsec: 1})
+	at("clock_nanosleep by a coarse clock", unix.CLOCK_MONOTONIC_COARSE, 0, unix.Timespec{Nsec: 1})
+	at("clock_nanosleep by the time since boot", unix.CLOCK_BOOTTIME, 0, unix.Timespec{Nsec: 1})
+	r.say("a thread's processor time", "%v", ownTime())
 	_, err = raw(unix.SYS_NANOSLEEP, 8, 0)
 	r.err("nanosleep a bad address", err)
 }

@@ -19,11 +19,33 @@ const (
 	staying = 51
 )
 
+// firstThread is the id of the one that initialises packages, which is the process's first.
+var firstThread = unix.Gettid()
+
 // child is what this program does when it runs itself.
 func child(mode string, args []string) {
 	switch mode {
 	case "child-exit":
 		os.Exit(7)
+	case "child-exec-from-thread":
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread()
+			if unix.Gettid() != unix.Getpid() {
+				done <- unix.Exec("/proc/self/exe", []string{"transcript", "child-leader"}, nil)
+			}
+			go func() { // this one has another thread
+				runtime.LockOSThread()
+				done <- unix.Exec("/proc/self/exe", []string{"transcript", "child-leader"}, nil)
+			}()
+			select {}
+		}()
+		<-done
+	case "child-leader":
+		if firstThread != unix.Getpid() {
+			os.Exit(1)
+		}
+		os.Exit(6)
 	case "child-exit-from-thread":
 		go func() {
 			runtime.LockOSThread()
@@ -86,6 +108,7 @@ func status(s syscall.WaitStatus) string {
 
 func processes(r *report) {
 	r.say("exit", "%s", status(runChild("child-exit", nil)))
+	r.say("exec from another thread", "%s", status(runChild("child-exec-from-thread", nil)))
 	r.say("exit_group from a second thread", "%s", status(runChild("child-exit-from-thread", nil)))
 	r.say("SIGKILL", "%s", status(runChild("child-kill", nil)))
 	read, write := must2(os.Pipe())
@@ -166,6 +189,14 @@ func waits(r *report) {
 	waitid("waitid", unix.WEXITED)
 	waitid("waitid again", unix.WEXITED)
 	waitid("waitid without options", 0)
+	for _, id := range []int{-5, 0} {
+		_, err := again(func() (int, error) {
+			return raw(unix.SYS_WAITID, unix.P_PID, uintptr(id), 0, unix.WEXITED|unix.WNOHANG, 0)
+		})
+		r.err(fmt.Sprint("waitid for process ", id), err)
+	}
+	_, err := again(func() (int, error) { return unix.Wait4(-(1<<22 - 1), nil, unix.WNOHANG, nil) })
+	r.err("wait4 for a group that is not there", err)
 	pid = start("child-kill", read)
 	waitid("waitid for a killed one", unix.WEXITED)
 	closeAll(read, write)
