@@ -244,7 +244,6 @@ func (c *Client) keep(now time.Duration) Output {
 // of the time left, at least a minute later (RFC 2131 section 4.4.5).
 func (c *Client) sendRenewal(now, until time.Duration) Output {
 	c.Counters.Requests++
-	c.attempt++
 	m := c.message(now, dhcpv4.MessageTypeRequest)
 	m.ClientIPAddr = c.lease.Prefix.Addr().AsSlice()
 	left := c.leased + until - now
