@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -194,6 +195,7 @@ func unixMessages(r *report) {
 
 // unixRights passes descriptors.
 func unixRights(r *report) {
+	waitAll(r)
 	lastReference(r)
 	a, b := pair(unix.SOCK_SEQPACKET | unix.SOCK_NONBLOCK)
 	read, write := pipe2(0)
@@ -294,4 +296,39 @@ func lastReference(r *report) {
 		r.number("read what holds its last reference", n, err)
 		unix.Close(p[1])
 	}
+}
+
+// waitAll receives with MSG_WAITALL what is there, what comes in pieces, and what ends early.
+func waitAll(r *report) {
+	p := must(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0))
+	b := make([]byte, 8)
+	recv := func(what string, flags int) {
+		n, err := again(func() (int, error) {
+			n, _, err := unix.Recvfrom(p[1], b, unix.MSG_WAITALL|flags)
+			return n, err
+		})
+		r.data("MSG_WAITALL "+what, b, max(n, 0), err)
+	}
+	unix.Write(p[0], []byte("01234567"))
+	recv("of what is there", 0)
+	unix.Write(p[0], []byte("012"))
+	recv("without waiting", unix.MSG_DONTWAIT)
+	unix.Write(p[0], []byte("345"))
+	recv("and MSG_PEEK", unix.MSG_PEEK)
+	unix.Sendmsg(p[0], []byte("6"), unix.UnixRights(p[0]), nil, 0)
+	recv("up to descriptors", 0)
+	unix.Write(p[0], []byte("7"))
+	done := make(chan struct{})
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		unix.Write(p[0], []byte("89"))
+		time.Sleep(20 * time.Millisecond)
+		unix.Shutdown(p[0], unix.SHUT_WR)
+		close(done)
+	}()
+	recv("up to the end", 0)
+	<-done
+	recv("at the end", 0)
+	unix.Close(p[0])
+	unix.Close(p[1])
 }

@@ -206,29 +206,21 @@ func (m *message) mayWait(f *file.File) bool {
 }
 
 // receive receives into m from f, which is a socket; flags are those of the message. A source address is stored at m's name, and its
-// length left in m.
+// length left in m. With MSG_WAITALL a stream that may wait goes on until the buffer is full, or descriptors came.
 func receive(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n int64, flags int, err abi.Errno) {
-	var k int
 	var from sockns.Address
-	how := m.flags
-	if f.Nonblocking() {
-		how |= unixsock.MSG_DONTWAIT
-	}
-	switch s := f.Object.(type) {
-	case *unixsock.Socket:
-		k, flags, err = s.Recv(&t.Rest, nil, r, how)
-	case *inet.Socket:
-		k, flags, err = s.Recv(&t.Rest, &from, how)
-	case *inet.Server:
-		k, flags, err = s.Recv(&t.Rest, r, how)
-	default:
-		return 0, 0, abi.ENOTSOCK
-	}
-	if err == abi.EAGAIN && m.mayWait(f) {
-		return 0, 0, t.Block(f.Object.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
-	}
-	if err != abi.OK {
-		return 0, 0, err
+	for more := true; more; {
+		var k int
+		k, flags, err = receiveOne(t, f, m, r, &from)
+		t.Done += k
+		switch {
+		case err == abi.EAGAIN && m.mayWait(f):
+			return 0, 0, t.Block(f.Object.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
+		case err != abi.OK && t.Done == 0:
+			return 0, 0, err
+		}
+		more = err == abi.OK && m.flags&(unixsock.MSG_WAITALL|unixsock.MSG_PEEK) == unixsock.MSG_WAITALL &&
+			stream(f) && k > 0 && t.Rest.Len() > 0 && flags == 0 && r.N == 0
 	}
 	room := m.nameLen
 	m.nameLen = 0
@@ -241,7 +233,35 @@ func receive(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n in
 		}
 		m.nameLen = inetSize
 	}
-	return int64(k), flags, abi.OK
+	return int64(t.Done), flags, abi.OK
+}
+
+// receiveOne receives what is there.
+func receiveOne(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights, from *sockns.Address) (n, flags int, err abi.Errno) {
+	how := m.flags
+	if f.Nonblocking() {
+		how |= unixsock.MSG_DONTWAIT
+	}
+	switch s := f.Object.(type) {
+	case *unixsock.Socket:
+		return s.Recv(&t.Rest, nil, r, how)
+	case *inet.Socket:
+		return s.Recv(&t.Rest, from, how)
+	case *inet.Server:
+		return s.Recv(&t.Rest, r, how)
+	}
+	return 0, 0, abi.ENOTSOCK
+}
+
+// stream reports whether f is a stream.
+func stream(f *file.File) bool {
+	switch s := f.Object.(type) {
+	case *unixsock.Socket:
+		return s.Kind() == unixsock.Stream
+	case *inet.Socket:
+		return s.Kind() == unixsock.Stream
+	}
+	return false
 }
 
 func sysSendmsg(t *proc.Thread, a *Args) (int64, abi.Errno) {

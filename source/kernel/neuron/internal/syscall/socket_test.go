@@ -679,3 +679,58 @@ func TestOptionCalls(t *testing.T) {
 	}
 	n.want(abi.EINVAL, "a negative length", nrGetsockopt, fd, inet.SOL_SOCKET, inet.SO_TYPE, value, n.put(255, 255, 255, 255))
 }
+
+// TestWaitAll: MSG_WAITALL of a stream waits until the buffer is full, the end, or descriptors; recv(2) and unix(7).
+func TestWaitAll(t *testing.T) {
+	p := start(t)
+	a, b := p.pair(unixsock.Stream, 0)
+	r, _ := p.pipe()
+	send := func(text string) { p.must(nrSendto, a, p.put([]byte(text)...), uint64(len(text)), 0, 0, 0) }
+	to := p.room(16)
+	recv := func(flags uint64) (int64, abi.Errno, bool) {
+		p.thread.Memory().Store(to, make([]byte, 16))
+		return p.call(nrRecvfrom, b, to, 8, unixsock.MSG_WAITALL|flags, 0, 0)
+	}
+	want := func(what, text string, n int64, err abi.Errno, blocked bool) {
+		t.Helper()
+		if got := string(p.bytes(to, len(text))); blocked || err != abi.OK || n != int64(len(text)) || got != text {
+			t.Errorf("%s: %d, error %d, blocked %v, %q, want %q", what, n, err, blocked, got, text)
+		}
+	}
+	send("01234567")
+	n, err, blocked := recv(0)
+	want("all is there", "01234567", n, err, blocked)
+	send("012")
+	n, err, blocked = recv(unixsock.MSG_DONTWAIT)
+	want("must not wait", "012", n, err, blocked)
+	send("345")
+	n, err, blocked = recv(unixsock.MSG_PEEK)
+	want("peek", "345", n, err, blocked)
+
+	f, _ := p.thread.Files().Get(int(a))
+	sender := f.Object.(*unixsock.Socket)
+	if _, _, blocked = recv(0); !blocked {
+		t.Fatal("does not wait for the rest")
+	}
+	sender.Write(usertest.In([]byte("67")), 0)
+	if _, _, blocked = p.woken(); !blocked {
+		t.Fatal("does not wait for the rest of the rest")
+	}
+	sender.Write(usertest.In([]byte("89abc")), 0)
+	n, err, blocked = p.woken()
+	want("in three pieces", "3456789a", n, err, blocked)
+	control, size := p.rights(r)
+	p.must(nrSendmsg, a, p.message(p.put('d'), 1, control, size), 0)
+	n, err, blocked = recv(0)
+	want("up to descriptors", "bcd", n, err, blocked)
+	if _, _, blocked = recv(0); !blocked {
+		t.Fatal("does not wait")
+	}
+	sender.Write(usertest.In([]byte("e")), 0)
+	if _, _, blocked = p.woken(); !blocked {
+		t.Fatal("does not wait for the end")
+	}
+	sender.Shutdown(1)
+	n, err, blocked = p.woken()
+	want("up to the end", "e", n, err, blocked)
+}

@@ -5,7 +5,8 @@ import (
 	"nexus/source/kernel/neuron/internal/user"
 )
 
-const recvFlags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC
+// recvFlags are the flags that Recv knows; MSG_WAITALL is the caller's, who makes the call again.
+const recvFlags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC
 
 // Recv receives into b one packet, or what is there of a stream up to the end of the bytes that were sent with descriptors.
 // A packet's first len(header) bytes go to header (zeros if it is shorter); a stream has no header.

@@ -41,6 +41,7 @@ const (
 	MSG_TRUNC        = 0x20
 	MSG_DONTWAIT     = 0x40
 	MSG_EOR          = 0x80
+	MSG_WAITALL      = 0x100
 	MSG_NOSIGNAL     = 0x4000
 	MSG_MORE         = 0x8000
 	MSG_CMSG_CLOEXEC = 0x40000000
