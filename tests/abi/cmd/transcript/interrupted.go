@@ -158,6 +158,8 @@ func children(say func(what, answer string)) {
 // notified writes much to a pipe while signals come that Go's handler tells of: each byte arrives once.
 func notified(r *report) {
 	restart(true)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	whole := 0
 	const rounds, size = 20, 300_000
 	for round := range rounds {
@@ -179,14 +181,15 @@ func notified(r *report) {
 				}
 			}
 		}()
-		stop := make(chan bool)
+		writer, stop, stopped := unix.Gettid(), make(chan bool), make(chan bool)
 		go func() {
+			defer close(stopped)
 			for {
 				select {
 				case <-stop:
 					return
 				default:
-					unix.Kill(unix.Getpid(), unix.SIGUSR1)
+					unix.Tgkill(unix.Getpid(), writer, unix.SIGUSR1)
 					runtime.Gosched()
 				}
 			}
@@ -204,6 +207,7 @@ func notified(r *report) {
 			whole++
 		}
 		close(stop)
+		<-stopped
 		in.Close()
 	}
 	r.say("large writes under signals", "%d of %d whole", whole, rounds)
