@@ -13,7 +13,7 @@ import (
 
 const (
 	// piece is how many bytes one Read gives a program: some 200,000 instructions.
-	piece = 8 << 10
+	piece = 4 << 10
 	// SeedSize is how many bytes make a seed: as many as the key has. Fewer are mixed in and do not count.
 	SeedSize = 32
 	// events is how many interrupts are gathered before their times are mixed in: all at once, for who knows the key could

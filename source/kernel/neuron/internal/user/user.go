@@ -52,18 +52,21 @@ func Vectors(m Memory, addr uint64, count uint64) (Buffer, abi.Errno) {
 	if count > MaxVectors {
 		return Buffer{}, abi.EINVAL
 	}
+	const batch = 16 // entries that are looked at together
 	total := uint64(0)
-	for i := uint64(0); i < count; i++ {
-		_, n, ok := vector(m, addr+16*i)
-		if !ok {
+	for i := uint64(0); i < count; i += batch {
+		var b [batch * 16]byte
+		want := min(count-i, batch)
+		got := uint64(Load(m, b[:16*want], addr+16*i)) / 16
+		for k := range got {
+			n := Uint64(b[16*k+8:])
+			if n > 1<<62 {
+				return Buffer{}, abi.EINVAL
+			}
+			total = min(total+n, MaxTransfer)
+		}
+		if got < want {
 			return Buffer{}, abi.EFAULT
-		}
-		if n > 1<<62 {
-			return Buffer{}, abi.EINVAL
-		}
-		total += n
-		if total > MaxTransfer {
-			total = MaxTransfer
 		}
 	}
 	return Buffer{mem: m, left: int(total), next: addr, vecs: int(count)}, abi.OK
