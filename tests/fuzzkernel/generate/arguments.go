@@ -14,6 +14,16 @@ func constant(n ...uint64) arg {
 	return func(g *gen) program.Value { return number(g.pick(n...)) }
 }
 
+// usual is a, or for a program that is alone what Linux has the same.
+func usual(a, alone arg) arg {
+	return func(g *gen) program.Value {
+		if g.alone {
+			return alone(g)
+		}
+		return a(g)
+	}
+}
+
 // flags is the sum of some.
 func flags(n ...uint64) arg {
 	return func(g *gen) program.Value { return number(g.some(n...)) }
@@ -88,6 +98,9 @@ func signal(g *gen) program.Value {
 
 // size is a length.
 func size(g *gen) program.Value {
+	if g.alone {
+		return g.aloneSize()
+	}
 	switch g.r.IntN(14) {
 	case 0:
 		return number(0)
@@ -111,6 +124,9 @@ const (
 
 // out is an address to write to.
 func out(g *gen) program.Value {
+	if g.alone {
+		return g.aloneOut()
+	}
 	switch n := g.r.IntN(32); {
 	case n < 4:
 		return number(program.Arena + g.r.Uint64N(program.ArenaOpen))
@@ -122,7 +138,7 @@ func out(g *gen) program.Value {
 		}
 	case n < 9:
 		return number(badAddress(g))
-	case n < 10 && !g.alone:
+	case n < 10:
 		return number(program.Data + g.r.Uint64N(program.DataSize/2)) // what a call is given
 	}
 	return number(outputs + g.r.Uint64N(outputsSize-4096)&^7)
@@ -134,7 +150,7 @@ func badAddress(g *gen) uint64 {
 
 // in is an address to read from.
 func in(g *gen) program.Value {
-	if g.one(3) {
+	if g.one(3) && !g.alone {
 		b := make([]byte, g.pick(1, 8, 16, 100, 400))
 		for i := range b {
 			b[i] = byte(i)
@@ -153,18 +169,21 @@ func (g *gen) page() uint64 {
 }
 
 func place(g *gen) program.Value {
-	if g.one(8) {
+	if g.one(8) && !g.alone {
 		if v, ok := g.of(area); ok {
 			return v
 		}
 	}
-	if g.one(24) {
+	if g.one(24) && !g.alone {
 		return number(badAddress(g))
 	}
 	return number(g.page())
 }
 
 func pages(g *gen) program.Value {
+	if g.alone {
+		return number(g.pick(1, 1, 2, 2, 3, 4, 8, 16, 100) * 4096)
+	}
 	switch g.r.IntN(16) {
 	case 0:
 		return number(g.pick(0, 1, 4095, 4097, 1<<21, 1<<22, 1<<38, 1<<63, ^uint64(0)))
@@ -192,7 +211,7 @@ func path(g *gen) program.Value {
 
 // time is a struct timespec, short.
 func time(g *gen) program.Value {
-	if g.one(20) {
+	if g.one(20) && !g.alone {
 		return number(g.pick(0, badAddress(g), g.words(0, 1_000_000_000), g.words(^uint64(0), 0), g.words(1<<62, 5)))
 	}
 	return number(g.words(0, g.r.Uint64N(100_000)))
@@ -215,18 +234,21 @@ func mask(g *gen) program.Value {
 
 // word is the address of one of a few words that futexes wait at.
 func word(g *gen) program.Value {
-	if g.one(6) {
+	if g.one(6) && !g.alone {
 		return number(g.page() + g.r.Uint64N(4)*4)
 	}
-	if g.one(16) {
+	if g.one(16) && !g.alone {
 		return number(badAddress(g))
 	}
-	return number(outputs + outputsSize - 64 + g.r.Uint64N(8)*4)
+	return number(outputs + outputsSize - 20000 + g.r.Uint64N(8)*4)
 }
 
 // vectors is an iovec array; how many is the argument after it.
 func vectors(g *gen, give arg) (at uint64, n uint64) {
 	n = g.pick(0, 1, 1, 1, 2, 3, 8)
+	if g.alone {
+		n = g.pick(1, 1, 2, 3)
+	}
 	if g.one(40) && !g.alone {
 		n = g.pick(1023, 1024, 1025)
 	}

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"nexus/tests/fuzzkernel/program"
 )
@@ -35,6 +36,9 @@ func (t *template) emit(g *gen) {
 		to = g.into(t.gives)
 	}
 	g.call(t.name, to, args...)
+	if strings.HasPrefix(t.name, "read") || strings.HasPrefix(t.name, "pread") || strings.HasPrefix(t.name, "recv") {
+		g.sum(args[1])
+	}
 }
 
 var (
@@ -53,10 +57,10 @@ func init() {
 		{name: "eventfd2", weight: 4, args: []arg{constant(0, 1, 5, 1<<32-1), func(g *gen) program.Value { return number(g.some(1, 0x80000) | g.nonblocking()) }}, gives: event},
 		{name: "epoll_create1", weight: 3, args: []arg{constant(0, 0x80000, 0x80000, 1)}, gives: poller},
 		{name: "epoll_ctl", weight: 14, args: []arg{fd(poller), constant(1, 1, 1, 2, 3, 3, 4), fd(pollable), interest}},
-		{name: "epoll_pwait", weight: 8, args: []arg{fd(poller), out, constant(1, 4, 8, 1000, 0, ^uint64(0)), wait, often(null, mask), constant(8)}},
+		{name: "epoll_pwait", weight: 8, args: []arg{fd(poller), noisy, constant(1, 4, 8, 1000, 0, ^uint64(0)), wait, usual(often(null, mask), null), constant(8)}},
 		{name: "dup", weight: 5, make: func(g *gen) { g.copies("dup") }},
 		{name: "dup3", weight: 6, make: func(g *gen) { g.copies("dup3") }},
-		{name: "fcntl", weight: 5, args: []arg{anything, constant(0, 1, 2, 2, 3, 4, 4, 1030, 1030, 5, 1031), constant(0, 1, 0x800, 0x400, 0xc00, 8192, 20)}},
+		{name: "fcntl", weight: 5, args: []arg{anything, usual(constant(0, 1, 2, 2, 3, 4, 4, 1030, 1030, 5, 1031), constant(1, 2, 3, 4)), usual(constant(0, 1, 0x800, 0x400, 0xc00, 8192, 20), constant(0x800, 0x801))}},
 		{name: "ioctl", weight: 1, args: []arg{anything, constant(0x5401, 0x541b, 0x5421), out}},
 		{name: "mkdirat", weight: 1, args: []arg{constant(^uint64(99)), constant(0), zero}, waits: true},
 		{name: "unlinkat", weight: 1, args: []arg{constant(^uint64(99)), constant(0), zero}, waits: true},
@@ -69,7 +73,7 @@ func init() {
 		{name: "close", weight: 14, args: []arg{anything}},
 		{name: "pipe2", weight: 6, make: (*gen).pipe},
 		{name: "getdents64", weight: 2, args: []arg{fd(directory), out, size}},
-		{name: "lseek", weight: 4, args: []arg{fd(memory | node | directory), constant(0, 1, 100, 4096, 1<<20, ^uint64(0)), constant(0, 1, 2, 3)}},
+		{name: "lseek", weight: 4, args: []arg{fd(memory | node | directory), constant(0, 1, 100, 4096, 1<<20, ^uint64(0)), usual(constant(0, 1, 2, 3), constant(0, 1, 2))}},
 		{name: "read", weight: 25, args: []arg{fd(readable), out, size}},
 		{name: "write", weight: 25, args: []arg{fd(writable), in, size}},
 		{name: "readv", weight: 5, make: func(g *gen) { g.vector("readv", readable, out) }},
@@ -83,14 +87,14 @@ func init() {
 		{name: "fstat", weight: 3, args: []arg{anything, out}},
 		{name: "exit", weight: 1, make: func(g *gen) { g.rarely("exit") }, waits: true},
 		{name: "exit_group", weight: 1, make: func(g *gen) { g.rarely("exit_group") }, waits: true},
-		{name: "waitid", weight: 4, args: []arg{constant(0, 1, 1, 2, 3), pid, out, constant(4, 5, 5, 0x1000005), often(null, out)}, waits: true},
+		{name: "waitid", weight: 4, args: []arg{constant(0, 1, 1, 2, 3), pid, out, constant(4, 5, 5, 0x1000005), often(null, noisy)}, waits: true},
 		{name: "set_tid_address", weight: 1, args: []arg{word}, waits: true},
 		{name: "futex", weight: 20, args: []arg{word, constant(0, 0, 1, 1, 0x80, 0x81, 9, 0x89, 10, 0x189, 3), constant(0, 0, 0, 1, 0x7fffffff), noTime, zero, constant(1<<32 - 1)}},
 		{name: "set_robust_list", weight: 1, args: []arg{out, constant(24)}},
-		{name: "nanosleep", weight: 4, args: []arg{time, often(null, out)}},
-		{name: "clock_gettime", weight: 1, args: []arg{constant(0, 1, 2, 3, 4, 7, 100), out}},
-		{name: "clock_getres", weight: 1, args: []arg{constant(0, 1, 2, 3, 100), often(out, null)}},
-		{name: "clock_nanosleep", weight: 3, args: []arg{constant(0, 1, 1, 100), constant(0, 0, 1), time, often(null, out)}},
+		{name: "nanosleep", weight: 4, args: []arg{time, often(null, noisy)}},
+		{name: "clock_gettime", weight: 1, args: []arg{constant(0, 1, 2, 3, 4, 7, 100), noisy}},
+		{name: "clock_getres", weight: 1, args: []arg{constant(0, 1, 2, 3, 100), often(noisy, null)}},
+		{name: "clock_nanosleep", weight: 3, args: []arg{constant(0, 1, 1, 100), constant(0, 0, 1), time, often(null, noisy)}},
 		{name: "sched_getaffinity", weight: 1, args: []arg{zero, constant(8, 16, 7), out}, waits: true},
 		{name: "sched_yield", weight: 3},
 		{name: "kill", weight: 5, args: []arg{pid, signal}, waits: true},
@@ -98,7 +102,7 @@ func init() {
 		{name: "tgkill", weight: 6, args: []arg{often(own, pid), tid, signal}, waits: true},
 		{name: "sigaltstack", weight: 3, make: (*gen).altStack},
 		{name: "rt_sigaction", weight: 5, make: (*gen).sigaction},
-		{name: "rt_sigprocmask", weight: 4, args: []arg{constant(0, 1, 1, 2, 2, 3), mask, often(null, out), constant(8)}},
+		{name: "rt_sigprocmask", weight: 4, args: []arg{constant(0, 1, 1, 2, 2, 3), mask, often(null, noisy), constant(8)}},
 		{name: "rt_sigreturn", weight: 1, make: func(g *gen) { g.rarely("rt_sigreturn") }, waits: true},
 		{name: "uname", weight: 1, args: []arg{out}},
 		{name: "prctl", weight: 1, args: []arg{constant(1000), zero}},
@@ -108,12 +112,12 @@ func init() {
 		{name: "socketpair", weight: 8, make: (*gen).socketPair},
 		{name: "bind", weight: 3, args: []arg{fd(inet), addressIP, constant(16, 16, 16, 0, 2, 128)}, waits: true},
 		{name: "listen", weight: 3, args: []arg{fd(inet), constant(0, 1, 16, ^uint64(0))}, waits: true},
-		{name: "accept", weight: 2, args: []arg{fd(inet), often(null, out), often(null, out)}, gives: inet, waits: true},
+		{name: "accept", weight: 2, args: []arg{fd(inet), often(null, noisy), often(null, noisy)}, gives: inet, waits: true},
 		{name: "connect", weight: 3, args: []arg{fd(inet), addressIP, constant(16, 16, 16, 2)}, waits: true},
-		{name: "getsockname", weight: 1, args: []arg{fd(sockets), out, often(length, out)}},
-		{name: "getpeername", weight: 1, args: []arg{fd(sockets), out, often(length, out)}},
+		{name: "getsockname", weight: 1, args: []arg{fd(sockets), noisy, often(length, noisy)}},
+		{name: "getpeername", weight: 1, args: []arg{fd(sockets), noisy, often(length, noisy)}},
 		{name: "sendto", weight: 8, args: []arg{fd(sockets), in, size, sendFlags, often(null, addressIP), constant(0, 16)}},
-		{name: "recvfrom", weight: 8, args: []arg{fd(sockets), out, size, receiveFlags, often(null, out), often(null, length)}},
+		{name: "recvfrom", weight: 8, args: []arg{fd(sockets), out, size, receiveFlags, usual(often(null, out), null), usual(often(null, length), null)}},
 		{name: "setsockopt", weight: 3, args: []arg{fd(sockets), constant(1, 1, 6, 0), optionName, length, constant(4, 4, 8, 0)}},
 		{name: "getsockopt", weight: 3, args: []arg{fd(sockets), constant(1, 1, 6, 0), optionName, out, length}},
 		{name: "shutdown", weight: 4, args: []arg{fd(sockets), constant(0, 1, 2, 3)}},
@@ -123,10 +127,10 @@ func init() {
 		{name: "clone", weight: 4, make: (*gen).clone, waits: true},
 		{name: "execve", weight: 1, make: (*gen).executeRarely, waits: true},
 		{name: "mmap", weight: 22, make: (*gen).mmap},
-		{name: "mprotect", weight: 12, args: []arg{place, pages, constant(0, 1, 3, 3, 3, 5, 7, 4, 2, 8)}},
+		{name: "mprotect", weight: 12, args: []arg{place, pages, usual(constant(0, 1, 3, 3, 3, 5, 7, 4, 2, 8), constant(0, 1, 3, 3))}},
 		{name: "madvise", weight: 6, args: []arg{place, pages, constant(4, 4, 4, 8, 0, 3, 14, 99)}},
-		{name: "accept4", weight: 3, args: []arg{fd(inet), often(null, out), often(null, out), flags(0x800, 0x80000)}, gives: inet, waits: true},
-		{name: "wait4", weight: 6, args: []arg{pid, often(null, out), constant(0, 1, 1, 1, 2), often(null, out)}, waits: true},
+		{name: "accept4", weight: 3, args: []arg{fd(inet), often(null, noisy), often(null, noisy), flags(0x800, 0x80000)}, gives: inet, waits: true},
+		{name: "wait4", weight: 6, args: []arg{pid, often(null, noisy), constant(0, 1, 1, 1, 2), often(null, noisy)}, waits: true},
 		{name: "prlimit64", weight: 1, args: []arg{zero, constant(7, 3, 16), null, out}, waits: true},
 		{name: "setns", weight: 3, args: []arg{fd(namespace), constant(0x40000000, 0x40000000, 0)}, waits: true},
 		{name: "renameat2", weight: 1, args: []arg{constant(^uint64(99)), zero, constant(^uint64(99)), zero}, waits: true},
@@ -167,7 +171,12 @@ func interest(g *gen) program.Value {
 	return number(g.words(e, g.r.Uint64N(100)))
 }
 
-func length(g *gen) program.Value { return number(g.words(g.pick(4, 16, 0, 8, 1<<31, 128))) }
+func length(g *gen) program.Value {
+	if g.alone {
+		return number(g.words(g.pick(4, 16, 0, 8, 128)))
+	}
+	return number(g.words(g.pick(4, 16, 0, 8, 1<<31, 128)))
+}
 
 func optionName(g *gen) program.Value {
 	return number(g.pick(2, 3, 4, 6, 7, 8, 9, 13, 15, 30, 38, 39, 1, 4, 5))
@@ -281,6 +290,7 @@ func (g *gen) vector(name string, k kind, give arg) {
 	v := fd(k)(g)
 	at, n := vectors(g, give)
 	g.call(name, program.NoSlot, v, number(at), number(n))
+	g.sum(number(outputs + g.r.Uint64N(16)*4096))
 }
 
 // poll asks about some descriptors, which the list's stores put into the array.
@@ -295,7 +305,7 @@ func (g *gen) poll() {
 	for i := range n {
 		g.store(4, at+8*i, fd(pollable)(g))
 	}
-	if g.one(20) {
+	if g.one(20) && !g.alone {
 		n = g.pick(257, 1<<20, ^uint64(0))
 	}
 	g.call("ppoll", program.NoSlot, number(at), number(n), noTime(g), number(0), number(8))
@@ -310,7 +320,7 @@ func (g *gen) altStack() {
 	if g.alone {
 		at = g.words(outputs+0x8000, g.pick(0, 2), 16384)
 	}
-	g.call("sigaltstack", program.NoSlot, often(constant(at), null)(g), often(null, out)(g))
+	g.call("sigaltstack", program.NoSlot, often(constant(at), null)(g), often(null, noisy)(g))
 }
 
 func (g *gen) sigaction() {
@@ -320,7 +330,7 @@ func (g *gen) sigaction() {
 			handler, signal = 0, g.pick(17, 23, 34, 64)
 		}
 		act := g.words(handler, 0, 0)
-		g.call("rt_sigaction", program.NoSlot, number(signal), number(act), often(null, out)(g), number(8))
+		g.call("rt_sigaction", program.NoSlot, number(signal), number(act), often(null, noisy)(g), number(8))
 		return
 	}
 	g.action(g.pick(10, 12, 13, 17, 23, 34))
@@ -330,7 +340,7 @@ func (g *gen) sigaction() {
 func (g *gen) message(give arg, control, controlLength uint64) uint64 {
 	v, n := vectors(g, give)
 	name := uint64(0)
-	if g.one(10) {
+	if g.one(10) && !g.alone {
 		name = outputs
 	}
 	return g.words(name, g.pick(0, 16), v, n, control, controlLength, 0)
@@ -345,12 +355,15 @@ func (g *gen) sendMessage() {
 	}
 	control, n := uint64(0), uint64(0)
 	if g.one(2) {
-		rights := g.pick(1, 1, 1, 2, 3, 16, 17)
+		rights, kind := g.pick(1, 1, 1, 2, 3, 16, 17), g.pick(1, 1, 1, 1, 1, 1, 2)
+		if g.alone {
+			rights, kind = g.pick(1, 2, 3), 1
+		}
 		n = 16 + 4*rights
 		b := make([]byte, (n+7)&^7)
 		binary.LittleEndian.PutUint64(b, n)
 		binary.LittleEndian.PutUint32(b[8:], 1)
-		binary.LittleEndian.PutUint32(b[12:], uint32(g.pick(1, 1, 1, 1, 1, 1, 2)))
+		binary.LittleEndian.PutUint32(b[12:], uint32(kind))
 		control = g.bytes(b)
 		for i := range rights {
 			v := fd(descriptor)(g)
@@ -372,11 +385,15 @@ func (g *gen) sendMessage() {
 // receiveMessage takes what comes, and the first descriptors beside it.
 func (g *gen) receiveMessage() {
 	n := g.pick(0, 24, 24, 32, 80, 16, 20)
+	if g.alone {
+		n = g.pick(0, 80) // qemu-user gives Linux twice the room
+	}
 	control := g.bytes(make([]byte, 80))
 	for i := range uint64(2) {
 		g.store(4, control+16+4*i, number(1<<32-1))
 	}
 	g.call("recvmsg", program.NoSlot, fd(sockets)(g), number(g.message(out, control, n)), receiveFlags(g))
+	g.sum(number(outputs + g.r.Uint64N(16)*4096))
 	if n > 16 {
 		g.load(g.into(received), control+16)
 		g.load(g.into(received), control+20)
@@ -399,7 +416,7 @@ func (g *gen) executeRarely() {
 	case g.list < executed && g.list > 0 && g.one(20):
 		g.execve(executed)
 	case g.one(2):
-		g.call("execve", program.NoSlot, path(g), often(null, out)(g), number(0))
+		g.call("execve", program.NoSlot, path(g), often(null, noisy)(g), number(0))
 	}
 }
 
@@ -417,10 +434,19 @@ func (g *gen) mmap() {
 			prot = g.pick(1, 5)
 		}
 	}
+	if g.alone { // qemu-user looks at these in another order, and does not know MAP_FIXED_NOREPLACE
+		f &^= 0x100000
+		offset &^= 4095
+		if v, ok := g.of(memory); ok && f&0x20 == 0 {
+			file, prot = v, prot&^4
+		} else {
+			f |= 0x20
+		}
+	}
 	if g.one(20) {
 		at = place(g)
 	}
-	if g.one(30) {
+	if g.one(30) && !g.alone {
 		f = g.r.Uint64N(1 << 20)
 	}
 	g.call("mmap", g.into(area), at, n, number(prot), number(f), file, number(offset))

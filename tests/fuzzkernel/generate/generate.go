@@ -5,6 +5,7 @@ package generate
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 
 	"nexus/tests/fuzzkernel/program"
 )
@@ -196,7 +197,10 @@ func (g *gen) execve(list int) {
 func (g *gen) step() {
 	if g.left > 0 {
 		g.left--
-		templates[g.story.index[g.r.IntN(len(g.story.index))]].emit(g)
+		t := &templates[g.story.index[g.r.IntN(len(g.story.index))]]
+		if !g.alone || slices.Contains(aloneCalls, t.name) {
+			t.emit(g)
+		}
 		return
 	}
 	if g.one(10) {

@@ -3,6 +3,7 @@
 //
 //	fuzz.seed=N fuzz.seeds=N fuzz.calls=N  programs of that many seeds, about that many calls each
 //	fuzz.only=A,B,C                        of each seed only these programs
+//	fuzz.alone=1                           programs of one thread; tell their results
 //	fuzz.verbose=1                         say how each program ended; 2: and what each operation gave
 //	fuzz.cases=N                           each file of /cases, N times
 //
@@ -29,6 +30,7 @@ func main() {
 	s := settings(os.Getenv("NEXUS_CMDLINE"))
 	d := newDirector()
 	d.verbose = s.number("fuzz.verbose", 0)
+	d.alone = s.number("fuzz.alone", 0) > 0
 	d.run("nothing", new(program.Program))
 	if n := s.number("fuzz.cases", 0); n > 0 {
 		d.cases(n)
@@ -76,7 +78,11 @@ func (d *director) seeds(s options) {
 					continue
 				}
 			}
-			calls += d.run(fmt.Sprintf("%d/%d", seed, episode), generate.Threads(uint64(seed), uint64(episode)))
+			make := generate.Threads
+			if d.alone {
+				make = generate.Alone
+			}
+			calls += d.run(fmt.Sprintf("%d/%d", seed, episode), make(uint64(seed), uint64(episode)))
 			if only != nil && strconv.Itoa(episode) == only[len(only)-1] {
 				break
 			}
