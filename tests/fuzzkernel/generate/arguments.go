@@ -250,10 +250,10 @@ func vectors(g *gen, give arg) (at uint64, n uint64) {
 		n = g.pick(1, 1, 2, 3)
 	}
 	if g.one(40) && !g.alone {
-		n = g.pick(1023, 1024, 1025)
+		n = g.pick(1023, 1024, 1024, 1025)
 	}
 	b := make([]byte, 0, 16*n)
-	one := give(g)
+	one, much := number(program.Arena), g.pick(1, 4096, 65536, program.ArenaOpen)
 	for i := range n {
 		v := one
 		if i < 8 {
@@ -262,8 +262,12 @@ func vectors(g *gen, give arg) (at uint64, n uint64) {
 		if v.Slot {
 			v = number(outputs)
 		}
+		length := much
+		if i < 8 {
+			length = size(g).Number
+		}
 		b = binary.LittleEndian.AppendUint64(b, v.Number)
-		b = binary.LittleEndian.AppendUint64(b, size(g).Number)
+		b = binary.LittleEndian.AppendUint64(b, length)
 	}
 	return g.bytes(b), n
 }

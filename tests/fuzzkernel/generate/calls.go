@@ -2,6 +2,8 @@ package generate
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"strings"
 
 	"nexus/tests/fuzzkernel/program"
@@ -137,14 +139,42 @@ func init() {
 		{name: "getrandom", weight: 1, args: []arg{out, size, constant(0, 1, 8)}, waits: true},
 		{name: "memfd_create", weight: 5, make: func(g *gen) { g.call("memfd_create", g.into(memory), number(g.text("m")), number(g.some(1))) }},
 		{name: "touch", weight: 30, make: (*gen).touch},
+		{name: "vast", weight: 1, make: (*gen).vast, waits: true},
+		{name: "fchdir", weight: 1, args: []arg{fd(directory)}, waits: true},
+		{name: "truncate", weight: 1, args: []arg{path, constant(0, 1, ^uint64(0))}, waits: true},
+		{name: "getgroups", weight: 1, args: []arg{constant(0, 1, ^uint64(0)), out}, waits: true},
 	}
+	others()
 	index := make(map[string]int)
 	for i := range templates {
 		index[templates[i].name] = i
 	}
+	for _, s := range append(every(stories), &waiting) {
+		for _, name := range s.calls {
+			s.index = append(s.index, index[name])
+		}
+	}
+}
+
+func every(stories []story) (all []*story) {
 	for i := range stories {
-		for _, name := range stories[i].calls {
-			stories[i].index = append(stories[i].index, index[name])
+		all = append(all, &stories[i])
+	}
+	return all
+}
+
+// others gives every call that has no row above one with arguments that fit by chance.
+func others() {
+	known := make(map[string]bool)
+	for i := range templates {
+		known[templates[i].name] = true
+	}
+	for _, number := range slices.Sorted(maps.Keys(program.Calls)) {
+		if name := program.Calls[number]; !known[name] {
+			any := func(g *gen) program.Value {
+				return []arg{anything, out, path, size, constant(^uint64(99), 0, 0, 1)}[g.r.IntN(5)](g)
+			}
+			templates = append(templates, template{name: name, weight: 1, args: []arg{any, any, any, any}, waits: true})
 		}
 	}
 }
@@ -454,4 +484,27 @@ func (g *gen) mmap() {
 
 func (g *gen) touch() {
 	g.emit(program.Op{Code: program.Touch, Slot: program.NoSlot, Args: [6]program.Value{place(g), number(g.pick(1, 4096, 16384, 65536)), number(g.pick(0, 1))}})
+}
+
+// vast maps much, touches a page here and there, which costs tables, and does something to all of it.
+func (g *gen) vast() {
+	const at, leaf = 0x22_0000_0000, 2 << 20
+	size := g.pick(64<<20, 256<<20, 1<<30)
+	if g.one(30) {
+		size = 8 << 30
+	}
+	switch g.r.IntN(4) {
+	case 0:
+		g.call("mmap", program.NoSlot, number(at), number(size), number(g.pick(0, 3)), number(0x32), number(^uint64(0)), number(0))
+	case 1:
+		g.emit(program.Op{Code: program.Touch, Slot: program.NoSlot, Args: numbers(at, size, 1, leaf)})
+	case 2:
+		g.call("mprotect", program.NoSlot, number(at), number(size), number(g.pick(0, 1, 3, 3)))
+	case 3:
+		if g.one(3) {
+			g.call("munmap", program.NoSlot, number(at), number(size))
+			return
+		}
+		g.call("madvise", program.NoSlot, number(at), number(size), number(4))
+	}
 }

@@ -95,7 +95,15 @@ func Threads(seed, episode uint64) *program.Program {
 		g.executes()
 		g.fill(executed+i, 4+g.r.IntN(20), 1+g.r.IntN(2))
 	}
-	g.fill(program.Handler, g.r.IntN(8), 1)
+	g.list = program.Handler
+	if g.one(2) {
+		g.story, g.left = &waiting, 8
+		for range g.r.IntN(8) {
+			g.step()
+		}
+	} else {
+		g.fill(program.Handler, g.r.IntN(8), 1)
+	}
 	return g.p
 }
 

@@ -18,12 +18,18 @@ var stories = []story{
 	{calls: []string{"futex", "futex", "futex", "munmap", "mmap", "madvise", "touch"}},
 	{about: poller, calls: []string{"epoll_ctl", "epoll_ctl", "epoll_pwait", "close", "dup", "dup3", "write", "read", "epoll_create1", "eventfd2"}},
 	{about: event | pipeRead, calls: []string{"ppoll", "futex", "write", "tgkill", "read", "rt_sigprocmask", "nanosleep"}},
+	{about: pipeWrite | unixStream, calls: []string{"write", "write", "sendto", "tgkill", "writev", "read", "ppoll"}},
+	{calls: []string{"vast", "vast", "mprotect", "madvise"}},
+	{about: memory, calls: []string{"ftruncate", "readv", "writev", "pread64", "pwrite64", "lseek"}},
 	{about: child, calls: []string{"clone", "kill", "wait4", "waitid", "kill", "sched_yield"}},
 	{about: inet, calls: []string{"socket", "bind", "connect", "listen", "accept4", "sendmsg", "read", "write", "close", "setns", "shutdown", "ppoll"}},
 	{about: server, calls: []string{"sendmsg", "sendmsg", "recvmsg", "read", "socket", "connect", "close", "accept", "epoll_ctl"}},
 	{about: interrupt | register | dma | namespace, calls: []string{"openat", "openat", "mmap", "touch", "read", "write", "close", "ftruncate", "epoll_ctl", "setns"}},
 	{about: thread, calls: []string{"tgkill", "tkill", "rt_sigaction", "rt_sigprocmask", "sigaltstack", "nanosleep", "ppoll", "read"}},
 }
+
+// waiting is what handlers often do.
+var waiting = story{calls: []string{"futex", "futex", "read", "write", "ppoll", "nanosleep", "epoll_pwait", "close"}}
 
 // tell begins a story.
 func (g *gen) tell() {

@@ -34,6 +34,7 @@ const (
 	ResultDone  = 8  // threads that have ended
 	ResultLives = 16 // threads that were started
 	ResultEnd   = 24 // 1 once the main list is through
+	ResultWrong = 32 // number of a call that returned more bytes than it was asked for
 	ResultFirst = 4096
 	// ResultSize has room for every operation.
 	ResultSize = ResultFirst + 8*MaxLists*MaxOps

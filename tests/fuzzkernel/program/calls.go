@@ -1,7 +1,7 @@
 package program
 
 // Calls are the numbers of the kernel's system calls, and what they are called in the text form. A test compares them with the
-// kernel's table.
+// kernel's table; `go test ./tests/fuzzkernel/generate -update` writes them anew.
 var Calls = map[uint16]string{
 	17:  "getcwd",
 	19:  "eventfd2",
@@ -12,13 +12,20 @@ var Calls = map[uint16]string{
 	24:  "dup3",
 	25:  "fcntl",
 	29:  "ioctl",
+	33:  "mknodat",
 	34:  "mkdirat",
 	35:  "unlinkat",
 	36:  "symlinkat",
 	37:  "linkat",
+	45:  "truncate",
 	46:  "ftruncate",
 	48:  "faccessat",
 	49:  "chdir",
+	50:  "fchdir",
+	52:  "fchmod",
+	53:  "fchmodat",
+	54:  "fchownat",
+	55:  "fchown",
 	56:  "openat",
 	57:  "close",
 	59:  "pipe2",
@@ -35,6 +42,9 @@ var Calls = map[uint16]string{
 	78:  "readlinkat",
 	79:  "newfstatat",
 	80:  "fstat",
+	82:  "fsync",
+	83:  "fdatasync",
+	88:  "utimensat",
 	93:  "exit",
 	94:  "exit_group",
 	95:  "waitid",
@@ -54,6 +64,9 @@ var Calls = map[uint16]string{
 	134: "rt_sigaction",
 	135: "rt_sigprocmask",
 	139: "rt_sigreturn",
+	148: "getresuid",
+	150: "getresgid",
+	158: "getgroups",
 	160: "uname",
 	167: "prctl",
 	172: "getpid",
@@ -92,12 +105,3 @@ var Calls = map[uint16]string{
 	278: "getrandom",
 	279: "memfd_create",
 }
-
-// Numbers is Calls the other way round.
-var Numbers = func() map[string]uint16 {
-	m := make(map[string]uint16, len(Calls))
-	for n, name := range Calls {
-		m[name] = n
-	}
-	return m
-}()

@@ -49,7 +49,7 @@ const (
 	Call  Code = iota // system call Number with arguments A to F
 	Store             // Number bytes (1, 4 or 8) at address A become B
 	Load              // of Number bytes at address A
-	Touch             // each page from A, B bytes, is read, and its first byte counted up if C is not 0
+	Touch             // each page from A, B bytes, or each D bytes, is read, and its first byte counted up if C is not 0
 	Sum               // checksum of the B bytes at A
 	Start             // a thread that runs list A
 	Vfork             // a child that runs list A and exits with status A; the thread waits as vfork has it

@@ -132,7 +132,7 @@ func (c *canaryProcess) check(d *director, name string) {
 
 var canaryFindings = map[uint64]string{
 	1: "its memory has changed", 2: "somebody woke its futex", 3: "memory fresh from the kernel was not zero",
-	4: "a pipe gave other bytes than were written",
+	4: "a pipe gave other bytes than were written", 5: "its wake reached somebody else",
 }
 
 // canary looks at its own memory, waits at a word that nobody else can wake, on a page that was somebody's before, and sends bytes
@@ -165,6 +165,9 @@ func canary() {
 			_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[0])), 0x80, 0, uintptr(unsafe.Pointer(&timeout)), 0, 0)
 			if e == 0 {
 				words[1] = 2
+			}
+			if woken, _, _ := unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[0])), 0x81, 1); woken != 0 {
+				words[1] = 5
 			}
 			unix.Munmap(fresh)
 		}

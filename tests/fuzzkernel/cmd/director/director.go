@@ -87,7 +87,10 @@ func (d *director) run(name string, p *program.Program) uint64 {
 	began := time.Now()
 	status, inTime := d.wait(pid)
 	d.clean()
-	calls := d.counter()
+	calls := d.counter(program.ResultCalls)
+	if n := d.counter(program.ResultWrong); n != 0 {
+		d.finding(name, callName(int(n))+" returned more bytes than it was asked for")
+	}
 	if d.alone {
 		d.answers(name, p)
 	}
@@ -188,10 +191,10 @@ func (d *director) clean() {
 	d.finding("", "processes that do not end: "+fmt.Sprint(d.list()))
 }
 
-// counter is the number of calls that the program made.
-func (d *director) counter() uint64 {
+// counter is a word of the results' first page.
+func (d *director) counter(at int64) uint64 {
 	b := make([]byte, 8)
-	if _, err := unix.Pread(d.results, b, program.ResultCalls); err != nil {
+	if _, err := unix.Pread(d.results, b, at); err != nil {
 		fail("results", err)
 	}
 	return binary.LittleEndian.Uint64(b)

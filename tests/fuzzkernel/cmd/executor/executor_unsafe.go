@@ -41,6 +41,8 @@ const (
 // System calls of its own (asm-generic/unistd.h).
 const (
 	sysDup3, sysClose                                = 24, 57
+	sysRead, sysWrite, sysPread, sysPwrite           = 63, 64, 67, 68
+	sysSendto                                        = 206
 	sysExit, sysExitGroup, sysNanosleep, sysTgkill   = 93, 94, 101, 131
 	sysSigaction, sysGetpid, sysGetppid, sysGettid   = 134, 172, 173, 178
 	sysMmap                                          = 222
@@ -205,7 +207,12 @@ func step(o uintptr) uintptr {
 	switch program.Code(byteAt(o)) {
 	case program.Call:
 		add(results + program.ResultCalls)
-		return call(number, a, b, argument(o, 2), argument(o, 3), argument(o, 4), argument(o, 5))
+		c := argument(o, 2)
+		r := call(number, a, b, c, argument(o, 3), argument(o, 4), argument(o, 5))
+		if (number == sysRead || number == sysWrite || number == sysPread || number == sysPwrite || number == sysSendto) && !failed(r) && r > c {
+			set(results+program.ResultWrong, number)
+		}
+		return r
 	case program.Store:
 		r, _ := access(a, b, -number)
 		return r
@@ -213,7 +220,7 @@ func step(o uintptr) uintptr {
 		r, _ := access(a, 0, number)
 		return r
 	case program.Touch:
-		return touch(a, b, argument(o, 2))
+		return touch(a, b, argument(o, 2), max(argument(o, 3), 4096))
 	case program.Sum:
 		return sum(a, b)
 	case program.Start:
@@ -228,8 +235,8 @@ func step(o uintptr) uintptr {
 }
 
 //go:nosplit
-func touch(p, size, change uintptr) uintptr {
-	for end := p + size; p < end; p += 4096 {
+func touch(p, size, change, stride uintptr) uintptr {
+	for end := p + size; p < end; p += stride {
 		v, ok := access(p, 0, 1)
 		if ok != 0 && change != 0 {
 			v, ok = access(p, v+1, ^uintptr(0))
