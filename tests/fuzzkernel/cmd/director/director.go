@@ -290,10 +290,13 @@ func (d *director) read() map[string]int {
 // check compares the accounts with what they were.
 func (d *director) check(name string) {
 	now := d.read()
-	for range 3 {
-		if d.before == nil || same(now, d.before) {
-			break // else the canary may have run between two reads
+	for range 8 {
+		if d.before != nil && same(now, d.before) {
+			break
 		}
+		// The canary may have been in the middle of something: let it wait again.
+		t := unix.NsecToTimespec(1_300_000)
+		unix.Nanosleep(&t, nil)
 		trap := now
 		now = d.read()
 		if trap["trap-ns"] > now["trap-ns"] {
