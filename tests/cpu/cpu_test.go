@@ -17,7 +17,7 @@ import (
 )
 
 // bound is more than any boot here takes.
-const bound = 30 * time.Second
+const bound = 60 * time.Second
 
 // top is the repository's.
 const top = "../.."

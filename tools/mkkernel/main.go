@@ -56,8 +56,8 @@ func runBuild(args []string, stdout io.Writer) error {
 		"assembly function that patched runtime entries jump to: the first of these that exists")
 	tags := flags.String("tags", "", "build tags besides neuron, with commas")
 	const arch = "nexus/source/kernel/neuron/internal/arch."
-	float := flags.String("float", arch+"SaveFloat,"+arch+"LoadFloat,"+arch+"probeFloat",
-		"functions that may use floating-point registers")
+	float := flags.String("float", arch+"SaveFloat,"+arch+"LoadFloat,"+arch+"probeFloat,"+arch+"SaveVector,"+arch+"LoadVector",
+		"functions that may use floating-point or vector registers")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ const (
 	opFNMSUB  = 0x4b
 	opFNMADD  = 0x4f
 	opFP      = 0x53
+	opV       = 0x57
 	opJALR    = 0x67
 	opJAL     = 0x6f
 )
@@ -27,7 +28,7 @@ type instruction struct {
 	rs1    uint32
 	offset int64 // of JAL, C.J, AUIPC and JALR
 	jumps  bool  // to pc+offset: JAL and C.J
-	float  bool  // uses a floating-point register
+	float  bool  // uses a floating-point or vector register
 }
 
 // decode reads the instruction at the start of code.
@@ -52,7 +53,7 @@ func decode(code []byte) (instruction, error) {
 		i.offset = signed(w&^0xfff, 32)
 	case opJALR:
 		i.offset = signed(w>>20, 12)
-	case opLoadFP, opStoreFP, opFMADD, opFMSUB, opFNMSUB, opFNMADD, opFP:
+	case opLoadFP, opStoreFP, opFMADD, opFMSUB, opFNMSUB, opFNMADD, opFP, opV:
 		i.float = true
 	}
 	return i, nil

@@ -135,6 +135,11 @@ func checkCPU() {
 	if !arch.CPU.Float {
 		stop("cpu: ", "no double-precision floating point (F and D), which every program needs")
 	}
+	if n := arch.CPU.VectorTooLong; n != 0 {
+		console.Text("neuron: cpu: vector unit off, its registers have ")
+		console.Number(n * 8)
+		console.Text(" bits, more than are saved\n")
+	}
 	if why := arch.NoAlarm(board.Sstc); why != "" {
 		stop("cpu: ", why)
 	}

@@ -39,7 +39,9 @@ func trap(c *arch.Context, cause, value uint64) *arch.Context {
 	case arch.CauseLoadAlign, arch.CauseStoreAlign, arch.CauseFetchAlign:
 		t.Fault(proc.SIGBUS, proc.BusAdrAln, value)
 	default:
-		t.Fault(proc.SIGILL, proc.IllIllOpc, t.X[arch.PC])
+		if cause != arch.CauseIllegal || !t.UseVector() {
+			t.Fault(proc.SIGILL, proc.IllIllOpc, t.X[arch.PC])
+		}
 	}
 	next := proc.Schedule(c.Hart)
 	proc.Leave(c.Hart)

@@ -10,6 +10,10 @@ type Context struct {
 	Hart *Hart
 	F    [32]uint64
 	FCSR uint64
+	// Vector is where the vector registers are saved, one behind the other; nil for a thread that has used none. Behind it are the
+	// unit's control registers.
+	Vector                  *[4096]byte
+	VStart, VL, VType, VCSR uint64
 }
 
 // Numbers of the registers that the ABI gives a meaning (RISC-V psABI, integer register convention).
@@ -35,6 +39,10 @@ type Hart struct {
 	ID uint64
 	// Floating is the context whose floating-point registers the hart holds.
 	Floating *Context
+	// vector is that of the vector registers; vectorOn whether they can be used, vectorDirty whether there is something to save
+	// that sstatus does not tell.
+	vector                *Context
+	vectorOn, vectorDirty bool
 	// Satp is the address space in force.
 	Satp uint64
 	// Alarm is what stimecmp holds, in ticks.

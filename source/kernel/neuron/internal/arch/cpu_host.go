@@ -13,6 +13,10 @@ var Host struct {
 	// HasStimecmp and MaxASID are what Probe finds.
 	HasStimecmp bool
 	MaxASID     uint64
+	// Vector, VL and VectorUnit are the vector unit's.
+	Vector     byte
+	VL         uint64
+	VectorUnit uint64
 	// OpenSBI is the firmware's version.
 	OpenSBI uint64
 	// Device answers accesses to device registers, of any width.
@@ -40,6 +44,12 @@ func FlushTLB()            { Host.Flushes++ }
 func FlushCode()           {}
 func SaveFloat(c *Context) {}
 func LoadFloat(c *Context) {}
+
+// The host's vector unit has one register that tests look at.
+func SaveVector(c *Context)      { c.Vector[0], c.VL = Host.Vector, Host.VL }
+func LoadVector(c *Context)      { Host.Vector, Host.VL = c.Vector[0], c.VL }
+func vectorUnit() uint64         { return Host.VectorUnit }
+func setVectorUnit(state uint64) { Host.VectorUnit = state }
 
 // SBI is a firmware that has a timer and nothing else.
 func SBI(extension, function, a0, a1 uint64) (err int64, value uint64) {

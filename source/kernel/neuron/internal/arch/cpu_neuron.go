@@ -37,9 +37,18 @@ func WriteSatp(v uint64)
 func FlushTLB()
 func FlushCode()
 
-// SaveFloat and LoadFloat move the floating-point registers.
+// SaveFloat saves the floating-point registers if they are dirty, and fcsr, of whose flags not all processors keep track; LoadFloat
+// loads both, which are clean then.
 func SaveFloat(c *Context)
 func LoadFloat(c *Context)
+
+// SaveVector and LoadVector move the vector registers, to and from c.Vector. The vector unit is on.
+func SaveVector(c *Context)
+func LoadVector(c *Context)
+
+// vectorUnit is sstatus.VS, which setVectorUnit sets.
+func vectorUnit() uint64
+func setVectorUnit(state uint64)
 
 // SBI calls the firmware (RISC-V SBI 1.0, chapter 3).
 func SBI(extension, function, a0, a1 uint64) (err int64, value uint64)

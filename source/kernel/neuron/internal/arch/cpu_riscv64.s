@@ -82,9 +82,14 @@ TEXT ·FlushCode(SB), NOSPLIT, $0-0
 
 TEXT ·SaveFloat(SB), NOSPLIT, $0-8
 	MOV	c+0(FP), X5
-	FLOATS(SAVE)
 	CSRRS	X0, FCSR, X6
 	MOV	X6, Context_FCSR(X5)
+	MOV	$SSTATUS_FS, X6
+	CSRRS	X0, SSTATUS, X7
+	AND	X6, X7
+	BNE	X6, X7, saved		// not dirty: all bits are not set
+	FLOATS(SAVE)
+saved:
 	RET
 
 TEXT ·LoadFloat(SB), NOSPLIT, $0-8
@@ -92,6 +97,63 @@ TEXT ·LoadFloat(SB), NOSPLIT, $0-8
 	FLOATS(LOAD)
 	MOV	Context_FCSR(X5), X6
 	CSRRW	X6, FCSR, X0
+	MOV	$0x2000, X6		// dirty becomes clean
+	CSRRC	X6, SSTATUS, X0
+	RET
+
+// A whole-register move does eight registers from element vstart on; X7 is their length.
+#define VECTORS(OP) \
+	OP(V0); ADD X7, X6; OP(V8); ADD X7, X6; OP(V16); ADD X7, X6; OP(V24)
+#define SAVE8(r)	VS8RV	r, (X6)
+#define LOAD8(r)	VL8RE8V	(X6), r
+
+TEXT ·SaveVector(SB), NOSPLIT, $0-8
+	MOV	c+0(FP), X5
+	MOV	Context_Vector(X5), X6
+	CSRRS	X0, VSTART, X8
+	CSRRW	X0, VSTART, X0
+	CSRRS	X0, VL, X9
+	CSRRS	X0, VTYPE, X10
+	CSRRS	X0, VCSR, X11
+	MOV	X8, Context_VStart(X5)
+	MOV	X9, Context_VL(X5)
+	MOV	X10, Context_VType(X5)
+	MOV	X11, Context_VCSR(X5)
+	CSRRS	X0, VLENB, X7
+	SLL	$3, X7
+	VECTORS(SAVE8)
+	CSRRW	X8, VSTART, X0
+	RET
+
+TEXT ·LoadVector(SB), NOSPLIT, $0-8
+	MOV	c+0(FP), X5
+	MOV	Context_Vector(X5), X6
+	CSRRW	X0, VSTART, X0
+	CSRRS	X0, VLENB, X7
+	SLL	$3, X7
+	VECTORS(LOAD8)
+	MOV	Context_VL(X5), X7
+	MOV	Context_VType(X5), X8
+	VSETVL	X8, X7, X0
+	MOV	Context_VCSR(X5), X7
+	CSRRW	X7, VCSR, X0
+	MOV	Context_VStart(X5), X7
+	CSRRW	X7, VSTART, X0
+	RET
+
+TEXT ·vectorUnit(SB), NOSPLIT, $0-8
+	CSRRS	X0, SSTATUS, X5
+	SRL	$9, X5
+	AND	$3, X5
+	MOV	X5, ret+0(FP)
+	RET
+
+TEXT ·setVectorUnit(SB), NOSPLIT, $0-8
+	MOV	$SSTATUS_VS, X5
+	MOV	state+0(FP), X6
+	SLL	$9, X6
+	CSRRC	X5, SSTATUS, X0
+	CSRRS	X6, SSTATUS, X0
 	RET
 
 TEXT ·SBI(SB), NOSPLIT, $0-48

@@ -7,8 +7,8 @@ var CPU struct {
 	Float bool
 	// Alarm: the alarm is a register of the hart (Sstc); else the firmware's.
 	Alarm bool
-	// VectorBytes is the length of a vector register (V 1.0), 0 without.
-	VectorBytes uint64
+	// VectorBytes is the length of a vector register (V 1.0), 0 without; VectorTooLong what it would be if the kernel could save it.
+	VectorBytes, VectorTooLong uint64
 	// MaxASID is the highest address-space id.
 	MaxASID uint64
 }
@@ -30,7 +30,9 @@ const (
 func Probe() {
 	CPU.Float = probeFloat()
 	CPU.Alarm = probeAlarm()
-	CPU.VectorBytes = probeVector()
+	if CPU.VectorBytes = probeVector(); CPU.VectorBytes > MaxVectorBytes {
+		CPU.VectorTooLong, CPU.VectorBytes = CPU.VectorBytes, 0
+	}
 	CPU.MaxASID = probeASID()
 	clearEnvironment()
 }

@@ -188,13 +188,7 @@ func (h *Hart) alarm(sliced bool) {
 // enter puts t's address space, floating-point registers and alarm in force.
 func (h *Hart) enter(t *Thread, now uint64) {
 	t.Process.Space.Activate(&h.Hart)
-	if h.Floating != &t.Context {
-		if h.Floating != nil {
-			arch.SaveFloat(h.Floating)
-		}
-		arch.LoadFloat(&t.Context)
-		h.Floating = &t.Context
-	}
+	h.Load(&t.Context)
 	h.started = now
 	h.alarm(runQueue.first != nil)
 }

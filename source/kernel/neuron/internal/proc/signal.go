@@ -239,7 +239,7 @@ const (
 	ucFloat      = 432 // f0 … f31
 	ucFCSR       = 688
 	ucontextSize = 960
-	frameSize    = siginfoSize + ucontextSize
+	frameSize    = siginfoSize + ucontextSize // and the vector registers, if t uses them
 )
 
 // frame makes t enter its handler of signal n.
@@ -249,10 +249,8 @@ func (t *Thread) frame(n int, code int32, addr uint64) bool {
 	if a.Flags&flagOnStack != 0 && t.alternate.Size != 0 && t.alternate.Flags&StackDisable == 0 && !t.OnAlternate() {
 		sp = t.alternate.Base + t.alternate.Size
 	}
-	sp = (sp - frameSize) &^ 15
-	if t.Hart.Floating == &t.Context {
-		arch.SaveFloat(&t.Context)
-	}
+	sp = (sp - frameSize - t.vectorSize()) &^ 15
+	t.Hart.SyncFloat(&t.Context)
 	m := t.Memory()
 	var head [siginfoSize + ucRegisters]byte
 	user.PutUint32(head[0:], uint32(n))
@@ -266,7 +264,8 @@ func (t *Thread) frame(n int, code int32, addr uint64) bool {
 	ok := user.Store(m, sp, head[:]) == len(head) &&
 		storeWords(m, sp+siginfoSize+ucRegisters, t.X[:]) &&
 		storeWords(m, sp+siginfoSize+ucFloat, t.F[:]) &&
-		user.StoreUint64(m, sp+siginfoSize+ucFCSR, t.FCSR)
+		user.StoreUint64(m, sp+siginfoSize+ucFCSR, t.FCSR) && user.StoreUint32(m, sp+siginfoSize+ucReserved, 0) &&
+		t.saveVector(m, sp+siginfoSize)
 	if !ok {
 		return false
 	}
@@ -293,7 +292,7 @@ func (t *Thread) SignalReturn() {
 	mask, ok := user.LoadUint64(m, uc+ucMask)
 	fcsr, ok2 := user.LoadUint64(m, uc+ucFCSR)
 	var x [32]uint64
-	if !ok || !ok2 || !loadWords(m, uc+ucRegisters, x[:]) || !loadWords(m, uc+ucFloat, t.F[:]) {
+	if !ok || !ok2 || !loadWords(m, uc+ucRegisters, x[:]) || !loadWords(m, uc+ucFloat, t.F[:]) || !t.loadVector(m, uc) {
 		t.Die(SIGSEGV, "bad signal frame, sp", t.X[arch.SP])
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/user"
 )
 
@@ -19,8 +20,10 @@ const (
 // A Thread is one flow of control. Its registers come first: a trap delivers their address.
 type Thread struct {
 	arch.Context
-	ID      int
-	Process *Process
+	// vectorAt is where Vector lies.
+	vectorAt mem.Phys
+	ID       int
+	Process  *Process
 	// Namespace is the socket namespace it is in, or nil; inherited by what it makes (setns(2)).
 	Namespace *file.File
 	call
@@ -78,10 +81,10 @@ func (t *Thread) Clone(p *Process) (*Thread, abi.Errno) {
 	if err != abi.OK {
 		return nil, err
 	}
-	if t.Hart.Floating == &t.Context {
-		arch.SaveFloat(&t.Context)
-	}
+	t.Hart.SyncFloat(&t.Context)
 	u.Context = t.Context
+	u.Vector = nil // as on Linux, where vector registers do not outlast a call
+	u.VStart, u.VL, u.VType, u.VCSR = 0, 0, 0, 0
 	u.X[arch.PC] += 4
 	u.X[arch.A0] = 0
 	u.mask = t.mask
@@ -126,9 +129,7 @@ func (t *Thread) end() {
 	if t.Namespace != nil {
 		t.Namespace.Release()
 	}
-	if t.Hart.Floating == &t.Context {
-		t.Hart.Floating = nil
-	}
+	t.ForgetRegisters()
 	if h := hartOf(t.Hart); h.current == t {
 		h.charge(arch.ReadTime())
 		h.current = nil

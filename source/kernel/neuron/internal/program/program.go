@@ -311,12 +311,8 @@ func (a *Arguments) stack(space *vm.Space, image *elf.Image) (uint64, abi.Errno)
 	return sp, abi.OK
 }
 
-// Enter sets the registers with which the program begins.
+// Enter sets the registers with which the program begins. Those that the hart holds are forgotten already.
 func (l *Loaded) Enter(c *arch.Context) {
-	h := c.Hart
-	if h.Floating == c {
-		h.Floating = nil
-	}
-	*c = arch.Context{Hart: h}
+	*c = arch.Context{Hart: c.Hart}
 	c.X[arch.PC], c.X[arch.SP] = l.Entry, l.Stack
 }

@@ -160,6 +160,7 @@ func execute(t *proc.Thread, n *rootfs.Node) abi.Errno {
 	p.Exec(t, l.Space, f)
 	p.SetName(program.Staged.Name(n.Path()))
 	p.SignalReturn = l.SignalReturn
+	t.ForgetRegisters()
 	l.Enter(&t.Context)
 	return abi.Blocked
 }

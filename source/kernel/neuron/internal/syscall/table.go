@@ -186,6 +186,7 @@ var table = [Limit]Call{
 	226: {"mprotect", "", sysMprotect},
 	233: {"madvise", "DONTNEED; FREE and advice without effect are accepted", sysMadvise},
 	242: {"accept4", "AF_INET", sysAccept4},
+	258: {"riscv_hwprobe", "the base, F, D, C and V, the clock's frequency and the highest address; other keys are unknown", sysHwprobe},
 	260: {"wait4", "no stopped children; of rusage the processor time and peak memory", sysWait4},
 	261: {"prlimit64", "limits are fixed", sysPrlimit64},
 	268: {"setns", "socket namespaces (CLONE_NEWNET)", sysSetns},

@@ -110,7 +110,7 @@ func TestNumbers(t *testing.T) {
 	for n, name := range map[int]string{
 		19: "eventfd2", 20: "epoll_create1", 22: "epoll_pwait", 24: "dup3", 56: "openat", 59: "pipe2", 63: "read", 79: "newfstatat",
 		94: "exit_group", 98: "futex", 131: "tgkill", 139: "rt_sigreturn", 199: "socketpair", 211: "sendmsg", 220: "clone",
-		221: "execve", 222: "mmap", 260: "wait4", 278: "getrandom",
+		221: "execve", 222: "mmap", 258: "riscv_hwprobe", 260: "wait4", 278: "getrandom",
 	} {
 		if got := Number(n).Name; got != name {
 			t.Errorf("call %d is %q, want %q", n, got, name)

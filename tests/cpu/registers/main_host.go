@@ -1,0 +1,6 @@
+//go:build !riscv64
+
+// Registers is a guest program.
+package main
+
+func main() {}
