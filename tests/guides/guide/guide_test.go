@@ -79,6 +79,8 @@ func TestMatch(t *testing.T) {
 		{"1 of 2", "… of … of …", "1 of 2", "… of … of …", false},
 		{"abab", "…ab", "", "", true},
 		{"ab", "ab…ab", "ab", "ab…ab", false},
+		{"a/nexus: waiting for x of y: 5 s/b", "a/b", "", "", true},
+		{"a/nexus: waits", "a", "nexus: waits", "", false},
 	} {
 		gotLine, wantLine, ok := Match(lines(tt.got), lines(tt.want))
 		if gotLine != tt.gotLine || wantLine != tt.wantLine || ok != tt.ok {

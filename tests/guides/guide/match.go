@@ -8,9 +8,14 @@ import (
 // gap stands for what a guide does not state.
 const gap = "…"
 
+// slow begins a line that nx prints only where a boot takes long.
+const slow = "nexus: waiting for "
+
 // Match compares what a command printed with what a guide says. ok reports that they agree; else want is the first stated
-// line, and got the printed one in its place, at which they part; either is empty at an end.
+// line, and got the printed one in its place, at which they part; either is empty at an end. Lines that tell of a slow machine
+// do not count.
 func Match(got, want []string) (gotLine, wantLine string, ok bool) {
+	got = slices.DeleteFunc(slices.Clone(got), func(line string) bool { return strings.HasPrefix(line, slow) })
 	// reach[i] is whether got[:i] can be what the lines of want so far stand for.
 	reach := make([]bool, len(got)+1)
 	reach[0] = true

@@ -73,6 +73,9 @@ func TestNormal(t *testing.T) {
 	if slices.Equal(late, Normal([]string{"   0.300 * a", "b"})) {
 		t.Error("lines that float may be missing")
 	}
+	if slow := Normal([]string{"a", "nexus: waiting for done of nexus-init: 5 s", "b"}); !slices.Equal(slow, []string{"a", "b"}) {
+		t.Errorf("on a slow machine: %q", slow)
+	}
 }
 
 // FuzzFind: what is found is written back as it was.

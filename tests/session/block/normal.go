@@ -32,15 +32,15 @@ var varying = []struct {
 // floating are lines that tell of the wire: they come when the host's frames do, anywhere among their neighbours.
 var floating = regexp.MustCompile(`virtionetd: rx frame |netstackd: recv arp `)
 
-// permitted are lines of doctor's that tell what this machine permits: they are left out.
-var permitted = regexp.MustCompile(`^(ok +a TAP can be made|ok +private network namespaces .*|warning +(tap|namespaces): .*| +do: +run as root, or .*)$`)
+// left are lines that are left out: of doctor's those that tell what this machine permits, of a boot's those that come only where it is slow.
+var left = regexp.MustCompile(`^(nexus: waiting for .*|ok +a TAP can be made|ok +private network namespaces .*|warning +(tap|namespaces): .*| +do: +run as root, or .*)$`)
 
 // Normal gives lines in the form in which two printings are compared: with letters for what varies, and the lines that float
 // behind the others, sorted.
 func Normal(lines []string) []string {
 	var fixed, floated []string
 	for _, line := range lines {
-		if permitted.MatchString(line) {
+		if left.MatchString(line) {
 			continue
 		}
 		for _, v := range varying {
