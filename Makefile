@@ -7,6 +7,9 @@ SHELL := /bin/bash
 B := build
 GUEST := GOOS=linux GOARCH=riscv64 CGO_ENABLED=0
 NX := $(B)/nx
+# The files of a boot archive are as old as the commit, so that every checkout of it builds the same archive.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 # Prints a line a package, what was skipped and why, and a count.
 GOTEST := go tool -modfile=tools/lint/go.mod gotestsum --format pkgname --format-hide-empty-pkg --
 

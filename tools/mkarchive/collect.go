@@ -6,13 +6,30 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"nexus/tools/mkarchive/newc"
 )
 
-// collect reads what the DEST=SRC arguments name.
-func collect(arguments []string) ([]newc.File, error) {
+// collect reads what the DEST=SRC arguments name. Where epoch, SOURCE_DATE_EPOCH's value, is not empty, it is the time of every file,
+// in seconds since 1970 (reproducible-builds.org's specification); else each has its own.
+func collect(arguments []string, epoch string) ([]newc.File, error) {
+	files, err := collectAll(arguments)
+	if err != nil || epoch == "" {
+		return files, err
+	}
+	seconds, err := strconv.ParseUint(epoch, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
+	}
+	for i := range files {
+		files[i].Time = uint32(seconds)
+	}
+	return files, nil
+}
+
+func collectAll(arguments []string) ([]newc.File, error) {
 	var files []newc.File
 	for _, argument := range arguments {
 		destination, source, ok := strings.Cut(argument, "=")

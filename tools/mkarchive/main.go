@@ -3,8 +3,8 @@
 //	mkarchive -o out.cpio /init=build/init /bin/echod=build/echod /pkg=pkg
 //
 // Each argument is DEST=SRC: SRC is a file, or a directory whose regular files appear below DEST. Programs (/init and
-// everything in /bin and /tests) get mode 0755, all else 0644. The archive is written whole or not at all; the same
-// inputs give the same bytes.
+// everything in /bin and /tests) get mode 0755, all else 0644. Files keep their times, or have the one that the environment's
+// SOURCE_DATE_EPOCH says. The archive is written whole or not at all; the same inputs give the same bytes.
 package main
 
 import (
@@ -41,7 +41,7 @@ func run(args []string, stderr io.Writer) error {
 		flags.Usage()
 		return fmt.Errorf("an archive name and at least one DEST=SRC are needed")
 	}
-	files, err := collect(flags.Args())
+	files, err := collect(flags.Args(), os.Getenv("SOURCE_DATE_EPOCH"))
 	if err != nil {
 		return err
 	}

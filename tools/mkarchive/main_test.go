@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cavaliergopher/cpio"
 )
@@ -59,6 +60,24 @@ func TestRun(t *testing.T) {
 	}
 	if len(want) != 0 {
 		t.Errorf("missing: %v", want)
+	}
+}
+
+// Files have the time that the environment says, or their own.
+func TestTimes(t *testing.T) {
+	root := tree(t, map[string]string{"a": "a"})
+	if err := os.Chtimes(root+"/a", time.Unix(7, 0), time.Unix(7, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		epoch string
+		want  uint32
+		fails bool
+	}{{"", 7, false}, {"1767225600", 1767225600, false}, {"-1", 0, true}, {"4294967296", 0, true}, {"yesterday", 0, true}} {
+		files, err := collect([]string{"/a=" + root + "/a"}, tt.epoch)
+		if (err != nil) != tt.fails || err == nil && files[0].Time != tt.want {
+			t.Errorf("%q: %+v, %v; want %d", tt.epoch, files, err, tt.want)
+		}
 	}
 }
 
