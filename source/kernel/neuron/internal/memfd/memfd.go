@@ -164,7 +164,8 @@ func short(done int, err abi.Errno) (int, abi.Errno) {
 	return 0, err
 }
 
-// Truncate sets the size. What lies beyond is gone and reads as zeros if the file grows again.
+// Truncate sets the size. What lies beyond is gone and reads as zeros if the file grows again. A file of many pages shrinks in pieces:
+// Again, until it is as small as that.
 func (f *Memfd) Truncate(size int64) abi.Errno {
 	if size < 0 {
 		return abi.EINVAL
@@ -172,32 +173,46 @@ func (f *Memfd) Truncate(size int64) abi.Errno {
 	if size > MaxSize {
 		return abi.EFBIG
 	}
-	if size < f.size {
-		f.cut(size)
+	if size < f.size && !f.cut(size) {
+		return abi.Again
 	}
 	f.size = size
 	return abi.OK
 }
 
-// cut frees the pages beyond size and zeroes the rest of the page in which it ends.
-func (f *Memfd) cut(size int64) {
-	if f.root == 0 {
-		return
-	}
-	first := uint64(size+mem.PageSize-1) / mem.PageSize
-	root := nodeAt(f.root)
-	for i := first / perNode; i < perNode; i++ {
-		if root[i] == 0 {
+// pieceWork bounds a piece of cut, in places of pages looked at. A page given back counts for several.
+const (
+	pieceWork = 1 << 14
+	pageWork  = 8
+)
+
+// cut frees a piece of what is beyond size, from the end of the file on, and the file shrinks with it. It reports whether nothing is
+// left; then the rest of the page in which size lies is zero.
+func (f *Memfd) cut(size int64) (done bool) {
+	work := pieceWork
+	first := int(size+mem.PageSize-1) / mem.PageSize
+	for i := perNode - 1; f.root != 0 && i >= first/perNode; i-- {
+		leaf := &nodeAt(f.root)[i]
+		if *leaf == 0 {
 			continue
 		}
-		from := uint64(0)
-		if i == first/perNode {
-			from = first % perNode
+		from := max(first-i*perNode, 0)
+		for j := perNode - 1; j >= from; j-- {
+			p := &nodeAt(*leaf)[j]
+			if work--; *p == 0 {
+				continue
+			}
+			if work -= pageWork; work <= 0 {
+				f.size = min(f.size, int64(i*perNode+j+1)*mem.PageSize)
+				return false
+			}
+			mem.Free(*p)
+			*p = 0
+			f.pages--
 		}
-		f.cutLeaf(nodeAt(root[i]), from)
 		if from == 0 {
-			mem.Free(root[i])
-			root[i] = 0
+			mem.Free(*leaf)
+			*leaf = 0
 		}
 	}
 	if rest := size % mem.PageSize; rest != 0 {
@@ -205,16 +220,7 @@ func (f *Memfd) cut(size int64) {
 			clear(mem.Bytes(p)[rest:])
 		}
 	}
-}
-
-func (f *Memfd) cutLeaf(leaf *node, from uint64) {
-	for j := from; j < perNode; j++ {
-		if leaf[j] != 0 {
-			mem.Free(leaf[j])
-			leaf[j] = 0
-			f.pages--
-		}
-	}
+	return true
 }
 
 // Map gives page index with a reference for the mapping. EFAULT beyond the last page, which the program sees as SIGBUS;
@@ -247,7 +253,9 @@ func (f *Memfd) Stat(st *abi.Stat) {
 
 // Close is file.Object's. Pages that are still mapped live on until they are unmapped.
 func (f *Memfd) Close() bool {
-	f.cut(0)
+	if !f.cut(0) {
+		return false
+	}
 	if f.root != 0 {
 		mem.Free(f.root)
 	}

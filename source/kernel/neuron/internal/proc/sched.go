@@ -3,6 +3,7 @@ package proc
 import (
 	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/vm"
 )
 
 // BigLock is held by whoever is in the kernel.
@@ -72,15 +73,15 @@ var Devices func()
 // Schedule is the end of every trap: it handles what became due, picks who goes on, and returns its registers with its
 // address space, floating-point registers and alarm in force.
 //
-// A trap closes a piece of the files that were dropped. Where that is not all, who dropped them goes on with it in its own
+// A trap gives back a piece of the files and spaces that were dropped. Where that is not all, who dropped them goes on with it in its own
 // time, and what it called has not ended before.
 func Schedule(ah *arch.Hart) *arch.Context {
 	h := hartOf(ah)
 	now := arch.ReadTime()
-	dropped, more := file.Dropped(), file.Reap()
+	fell, more := dropped(), reap()
 	h.charge(now)
 	if c := h.current; c != nil {
-		c.closing = c.closing || dropped
+		c.closing = c.closing || fell
 	}
 	for {
 		expire(now)
@@ -88,7 +89,7 @@ func Schedule(ah *arch.Hart) *arch.Context {
 		switch {
 		case more && (t == nil || t.closing):
 			now = h.preempt()
-			more = file.Reap()
+			more = reap()
 			continue
 		case t == nil:
 			now = h.idle()
@@ -101,6 +102,18 @@ func Schedule(ah *arch.Hart) *arch.Context {
 		h.enter(t, now)
 		return &t.Context
 	}
+}
+
+// dropped reports whether the trap has dropped the last reference to something, reap gives back a piece of what was dropped
+// (a space may hold the last references to files) and reports whether there is more.
+func dropped() bool {
+	space, f := vm.Dropped(), file.Dropped()
+	return space || f
+}
+
+func reap() (more bool) {
+	more = vm.Reap()
+	return file.Reap() || more
 }
 
 // charge counts what the current thread has run since it was counted last.

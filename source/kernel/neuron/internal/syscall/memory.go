@@ -36,8 +36,18 @@ func sysMmap(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if flags&mapFixedNoreplace != 0 && !t.Process.Space.Vacant(start, size) {
 		return 0, abi.EEXIST
 	}
+	m.Done = uint64(t.Done)
 	va, err := t.Process.Space.Mmap(m)
+	if err == abi.Again {
+		return unfinished(t, va, err)
+	}
 	return int64(va), err
+}
+
+// unfinished keeps how far a call in pieces has come.
+func unfinished(t *proc.Thread, done uint64, err abi.Errno) (int64, abi.Errno) {
+	t.Done = int(done)
+	return 0, err
 }
 
 // mapFile adds to m what is to be known of the file behind descriptor a[4].
@@ -79,14 +89,16 @@ func mapFile(t *proc.Thread, m *vm.Map, a *Args) abi.Errno {
 }
 
 func sysMunmap(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	return 0, t.Process.Space.Munmap(a[0], a[1])
+	done, err := t.Process.Space.Munmap(a[0], a[1], uint64(t.Done))
+	return unfinished(t, done, err)
 }
 
 func sysMprotect(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if a[2]&^7 != 0 {
 		return 0, abi.EINVAL
 	}
-	return 0, t.Process.Space.Protect(a[0], a[1], vm.Prot(a[2]))
+	done, err := t.Process.Space.Protect(a[0], a[1], vm.Prot(a[2]), uint64(t.Done))
+	return unfinished(t, done, err)
 }
 
 func sysMadvise(t *proc.Thread, a *Args) (int64, abi.Errno) {
@@ -96,7 +108,8 @@ func sysMadvise(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	)
 	switch a.Int(2) {
 	case dontNeed:
-		return 0, t.Process.Space.Discard(a[0], a[1])
+		done, err := t.Process.Space.Discard(a[0], a[1], uint64(t.Done))
+		return unfinished(t, done, err)
 	case normal, random, sequential, willNeed, free, noHugePage:
 		return 0, abi.OK
 	case hugePage, collapse:

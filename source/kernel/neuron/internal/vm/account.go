@@ -11,7 +11,7 @@ func Areas() int {
 
 func Spaces() (n int) {
 	for i := range spaces {
-		if spaces[i].refs != 0 {
+		if spaces[i].root != 0 {
 			n++
 		}
 	}

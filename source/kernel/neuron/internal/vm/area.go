@@ -77,6 +77,18 @@ func freeArea(a *Area) {
 	areasFree = a
 }
 
+// newArea returns an area that counts as the space's, or nil if there are too many.
+func (s *Space) newArea() *Area {
+	if s.count >= MaxAreasPerSpace {
+		return nil
+	}
+	a := newArea()
+	if a != nil {
+		s.count++
+	}
+	return a
+}
+
 // find is the area that holds va, or nil.
 func (s *Space) find(va uint64) *Area {
 	if a := s.recent; a != nil && va >= a.Start && va < a.End {
@@ -101,7 +113,6 @@ func (s *Space) insert(a *Area) {
 	}
 	a.next = *link
 	*link = a
-	s.count++
 	s.join(a)
 	if before != nil {
 		s.join(before)
@@ -123,7 +134,7 @@ func (a *Area) part(start, end uint64) Area {
 // join makes one area of a and the next, if that is what part would make two of.
 func (s *Space) join(a *Area) bool {
 	b := a.next
-	if b == nil || a.End != b.Start {
+	if b == nil || a.End != b.Start || a.File != b.File || a.Prot != b.Prot {
 		return false
 	}
 	whole := *a
@@ -148,10 +159,7 @@ func (s *Space) remove(a *Area) {
 
 // split cuts a at va, which lies inside, so that an area begins there.
 func (s *Space) split(a *Area, va uint64) abi.Errno {
-	if s.count >= MaxAreasPerSpace {
-		return abi.ENOMEM
-	}
-	b := newArea()
+	b := s.newArea()
 	if b == nil {
 		return abi.ENOMEM
 	}
@@ -162,7 +170,6 @@ func (s *Space) split(a *Area, va uint64) abi.Errno {
 	}
 	*a = a.part(a.Start, va)
 	a.next = b
-	s.count++
 	return abi.OK
 }
 

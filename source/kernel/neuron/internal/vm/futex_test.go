@@ -78,9 +78,10 @@ func TestKeyOutlivesThePage(t *testing.T) {
 	window := Map{Size: page, Prot: Read | Write, Shared: true, MayWrite: true, File: f}
 	own, va := mustMap(t, s, anonymous), mustMap(t, s, window)
 	private, shared, file := mustKey(t, s, own, true), mustKey(t, s, own, false), mustKey(t, s, va, false)
-	s.Munmap(own, 8*page)
-	s.Munmap(va, page)
+	unmapAll(s, own, 8*page)
+	unmapAll(s, va, page)
 	f.Release()
+	reap()
 	reapFiles()
 
 	other, _ := NewSpace()

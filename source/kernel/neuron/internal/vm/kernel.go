@@ -29,6 +29,7 @@ func Init(root mem.Phys) {
 			spaces[i].asid = uint16(id)
 		}
 	}
+	dying.first, dying.grew = nil, false
 }
 
 // Restrict leaves the kernel only prot of the pages from start to end, before the first space is made. False if memory is used up.

@@ -30,6 +30,7 @@ type Space struct {
 	first  *Area // in order of address
 	recent *Area // where find looks first
 	count  int
+	dies   *Space // the next of those without a reference
 
 	// Pages of its own, of objects' (archive, memfds, devices), and of tables.
 	resident, shared, tables int
@@ -38,11 +39,17 @@ type Space struct {
 
 var spaces [MaxSpaces]Space
 
-// NewSpace returns an empty space with one reference; ENOMEM if there are too many or memory is used up.
+// dying are the spaces without a reference that still hold pages.
+var dying struct {
+	first *Space
+	grew  bool // since the last call of Dropped
+}
+
+// NewSpace returns an empty space with one reference; ENOMEM if there are too many or memory is used up, Again if some are about to go.
 func NewSpace() (*Space, abi.Errno) {
 	for i := range spaces {
 		s := &spaces[i]
-		if s.refs != 0 {
+		if s.root != 0 {
 			continue
 		}
 		root, ok := mem.Alloc()
@@ -53,26 +60,44 @@ func NewSpace() (*Space, abi.Errno) {
 		*s = Space{root: root, asid: s.asid, refs: 1, tables: 1}
 		return s, abi.OK
 	}
+	if dying.first != nil {
+		return nil, abi.Again
+	}
 	return nil, abi.ENOMEM
 }
 
 // Ref takes one more reference.
 func (s *Space) Ref() *Space { s.refs++; return s }
 
-// Release drops a reference. With the last one everything in the space goes; h must not be in user mode with it.
+// Release drops a reference. With the last one the space is left to Reap; h must not be in user mode with it.
 func (s *Space) Release(h *arch.Hart) {
 	if s.refs--; s.refs > 0 {
 		return
 	}
 	s.leave(h)
-	for a := s.first; a != nil; {
-		next := a.next
-		s.clear(a.Start, a.End)
-		s.remove(a)
-		a = next
+	s.dies, dying.first = dying.first, s
+	dying.grew = true
+}
+
+// Dropped reports whether a space has lost its last reference since the last call.
+func Dropped() bool {
+	d := dying.grew
+	dying.grew = false
+	return d
+}
+
+// Reap gives back a piece of what the spaces without a reference hold, and reports whether there is more.
+func Reap() (more bool) {
+	s := dying.first
+	if s == nil {
+		return false
 	}
-	s.first = nil
-	s.freeRoot()
+	w := walk{end: UserEnd, work: pieceWork}
+	if s.unmap(&w); w.at == w.end {
+		dying.first = s.dies
+		s.freeRoot()
+	}
+	return dying.first != nil
 }
 
 // Usage is what the space holds, in pages: its own memory, memory it shares with others, and page tables.
@@ -93,6 +118,7 @@ type Map struct {
 	Index       uint64
 	Bytes       uint64
 	Zeros       bool
+	Done        uint64 // bytes from Start on that earlier calls have replaced, see Mmap
 }
 
 func pageUp(n uint64) uint64 { return (n + mem.PageSize - 1) &^ (mem.PageSize - 1) }
@@ -103,7 +129,8 @@ func inUser(start, size uint64) bool {
 }
 
 // Mmap makes a mapping and returns its address. EINVAL for an empty or unaligned one, EACCES for a right that it may not have,
-// ENOMEM if there is no room.
+// ENOMEM if there is no room. A Fixed one that replaces much is made in pieces, each of them whole: with Again the result is how many
+// bytes are done, and the next call's Done.
 func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	size := pageUp(m.Size)
 	if m.Size == 0 || size == 0 || m.Start%mem.PageSize != 0 && m.Fixed {
@@ -118,9 +145,6 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 		if !inUser(start, size) {
 			return 0, abi.ENOMEM
 		}
-		if err := s.Munmap(start, size); err != abi.OK {
-			return 0, err
-		}
 	case start != 0 && inUser(start, size) && s.vacant(start, start+size):
 	default:
 		var ok bool
@@ -128,22 +152,37 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 			return 0, abi.ENOMEM
 		}
 	}
-	if s.count >= MaxAreasPerSpace {
-		return 0, abi.ENOMEM
-	}
-	a := newArea()
+	a := s.newArea()
 	if a == nil {
 		return 0, abi.ENOMEM
 	}
-	*a = Area{Start: start, End: start + size, Prot: m.Prot.normal(), MayWrite: m.MayWrite, MayExec: m.MayExec}
+	w := walk{at: start + m.Done, end: start + size, work: pieceWork}
+	if err := s.unmap(&w); err != abi.OK {
+		s.remove(a)
+		return 0, err
+	}
+	whole := m.area(start, size)
+	*a = whole.part(start+m.Done, w.at)
+	if a.File != nil {
+		a.File.Ref()
+	}
+	s.insert(a)
+	if w.at < w.end {
+		return w.at - start, abi.Again
+	}
+	return start, abi.OK
+}
+
+// area is what m describes, at start.
+func (m *Map) area(start, size uint64) (a Area) {
+	a = Area{Start: start, End: start + size, Prot: m.Prot.normal(), MayWrite: m.MayWrite, MayExec: m.MayExec}
 	if m.File != nil {
-		a.File, a.Index, a.Shared = m.File.Ref(), m.Index, m.Shared
+		a.File, a.Index, a.Shared = m.File, m.Index, m.Shared
 		if !m.Shared {
 			a.Bytes, a.Zeros = min(m.Bytes, size), m.Zeros
 		}
 	}
-	s.insert(a)
-	return start, abi.OK
+	return a
 }
 
 // Vacant reports whether nothing is mapped in the range.
@@ -178,44 +217,93 @@ func (s *Space) room(size uint64) (uint64, bool) {
 	}
 }
 
-// Munmap removes what is mapped in the range. ENOMEM if an area had to be split and could not be.
-func (s *Space) Munmap(start, size uint64) abi.Errno {
+// Munmap removes what is mapped in the range. ENOMEM if an area had to be split and could not be. What takes long is done in pieces: with
+// Again the result is how many bytes are done, and done of the next call.
+func (s *Space) Munmap(start, size, done uint64) (uint64, abi.Errno) {
 	size = pageUp(size)
 	if start%mem.PageSize != 0 || size == 0 || start > UserEnd || size > UserEnd-start {
-		return abi.EINVAL
+		return 0, abi.EINVAL
 	}
-	end := start + size
-	if err := s.cut(start, end); err != abi.OK {
+	w := walk{at: start + done, end: start + size, work: pieceWork}
+	if err := s.unmap(&w); err != abi.OK {
+		return 0, err
+	}
+	return w.result(start)
+}
+
+// result is what a call in pieces tells of a range from start on.
+func (w *walk) result(start uint64) (done uint64, err abi.Errno) {
+	if w.at < w.end {
+		return w.at - start, abi.Again
+	}
+	return 0, abi.OK
+}
+
+// unmap removes what is mapped in w's range, as far as its work lasts: at least a little.
+func (s *Space) unmap(w *walk) abi.Errno {
+	end := w.end
+	if err := s.cut(w.at, end); err != abi.OK {
 		return err
 	}
-	flush := false
-	for link := &s.first; *link != nil && (*link).Start < end; {
-		a := *link
-		if a.Start < start {
-			link = &a.next
-			continue
+	link := &s.first
+	for *link != nil && (*link).Start < w.at {
+		link = &(*link).next
+	}
+	any := false
+	a := *link
+	for ; a != nil && a.Start < end && w.work > 0; a = *link {
+		w.at, w.end = a.Start, a.End
+		any = s.clear(w) || any
+		if w.at < a.End {
+			rest := a.part(w.at, a.End)
+			rest.next = a.next
+			*a = rest
+			break
 		}
-		flush = s.clear(a.Start, a.End) || flush
+		w.work -= areaWork
 		*link = a.next
 		s.remove(a)
 	}
-	if flush {
+	if w.end = end; a == nil || a.Start >= end {
+		w.at = end
+	}
+	if any {
 		arch.FlushTLB()
 	}
 	return abi.OK
 }
 
-// Protect changes what the program may do in the range. ENOMEM if part of it is not mapped, EACCES if an area forbids it.
-func (s *Space) Protect(start, size uint64, prot Prot) abi.Errno {
+// Protect changes what the program may do in the range. ENOMEM if part of it is not mapped, EACCES if an area forbids it. Pieces as for
+// Munmap: the areas change with the first, and the entries of pages that are there follow.
+func (s *Space) Protect(start, size uint64, prot Prot, done uint64) (uint64, abi.Errno) {
 	prot = prot.normal()
 	size = pageUp(size)
 	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
-		return abi.EINVAL
+		return 0, abi.EINVAL
 	}
 	if size == 0 {
-		return abi.OK
+		return 0, abi.OK
 	}
-	end := start + size
+	w := walk{at: start + done, end: start + size, work: pieceWork}
+	if done == 0 {
+		if err := s.protectable(start, w.end, prot); err != abi.OK {
+			return 0, err
+		}
+		if err := s.cut(start, w.end); err != abi.OK {
+			return 0, err
+		}
+		for a := s.find(start); a != nil && a.Start < w.end; a = a.next {
+			a.Prot = prot
+		}
+		s.rejoin(start, w.end)
+	}
+	s.reprotect(&w)
+	arch.FlushTLB()
+	return w.result(start)
+}
+
+// protectable says whether everything from start to end is mapped and may have prot.
+func (s *Space) protectable(start, end uint64, prot Prot) abi.Errno {
 	at := start
 	for a := s.find(start); a != nil && a.Start <= at && at < end; a = a.next {
 		if prot&Write != 0 && !a.MayWrite || prot&Exec != 0 && !a.MayExec {
@@ -226,58 +314,39 @@ func (s *Space) Protect(start, size uint64, prot Prot) abi.Errno {
 	if at < end {
 		return abi.ENOMEM
 	}
-	if err := s.cut(start, end); err != abi.OK {
-		return err
-	}
-	for a := s.find(start); a != nil && a.Start < end; a = a.next {
-		a.Prot = prot
-		s.reprotect(a)
-	}
-	s.rejoin(start, end)
-	arch.FlushTLB()
 	return abi.OK
 }
 
-// rejoin joins what has become alike from start to end, and what it meets there.
+// rejoin joins what has become alike from start to end, and what it meets there; not more than is a piece's work.
 func (s *Space) rejoin(start, end uint64) {
 	a := s.first
 	for a != nil && a.End < start {
 		a = a.next
 	}
-	for a != nil && a.End <= end {
-		if next := a.next; !s.join(a) {
-			a = next
-		}
-	}
-}
-
-// reprotect brings the entries of a's pages in line with what a is now.
-func (s *Space) reprotect(a *Area) {
-	w := walk{at: a.Start, end: a.End}
-	for s.next(&w) {
-		t := tableAt(w.table)
-		for ; w.at < w.stop; w.at += mem.PageSize {
-			if e := &t[index(w.at, 0)]; *e&pteValid != 0 {
-				*e = a.entry(e.phys(), *e&pteOwn)
-			}
+	for work := pieceWork; a != nil && a.End <= end && work > 0; {
+		if s.join(a) {
+			work -= areaWork
+		} else {
+			a = a.next
 		}
 	}
 }
 
 // Discard drops the program's own pages in the range, which read as zero (or as the object) afterwards. ENOMEM if part of it
-// is not mapped; the rest is dropped all the same.
-func (s *Space) Discard(start, size uint64) abi.Errno {
+// is not mapped; the rest is dropped all the same. Pieces as for Munmap.
+func (s *Space) Discard(start, size, done uint64) (uint64, abi.Errno) {
 	size = pageUp(size)
 	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
-		return abi.EINVAL
+		return 0, abi.EINVAL
 	}
-	if s.clear(start, start+size) {
+	w := walk{at: start + done, end: start + size, work: pieceWork}
+	if s.clear(&w) {
 		arch.FlushTLB()
 	}
-	if !s.covered(start, start+size) {
-		return abi.ENOMEM
+	if w.at == w.end && !s.covered(start, w.end) {
+		return 0, abi.ENOMEM
 	}
-	return abi.OK
+	return w.result(start)
 }
 
 // covered reports whether everything from start to end is mapped.

@@ -155,19 +155,30 @@ func (s *Space) freeTable(e *pte) bool {
 }
 
 // A walk goes upwards over the leaf tables of a range. What is not there costs little: a missing table is one entry looked
-// at, however much it would map.
+// at, however much it would map. When its work is used up it stops, wherever it is.
 type walk struct {
 	at, end uint64   // what is left of the range
 	table   mem.Phys // that at is in, and where its part of the range ends
 	stop    uint64
+	work    int // that may still be done
 }
 
-// next goes on to the table that is next, and reports whether there is one.
+// pieceWork is what a piece of a long call may do, in entries looked at: about 200,000 instructions. Tests have smaller pieces.
+var pieceWork = 1 << 14
+
+// What a page or an area that goes counts for.
+const (
+	pageWork = 8
+	areaWork = 16
+)
+
+// next goes on to the table that is next, and reports whether there is one, and work for it.
 func (s *Space) next(w *walk) bool {
-	for w.at < w.end {
+	for w.at < w.end && w.work > 0 {
+		w.work--
 		r := tableAt(s.root)[index(w.at, 2)]
 		if r&pteValid == 0 {
-			w.at = (w.at | (1<<30 - 1)) + 1
+			w.at = min((w.at|(1<<30-1))+1, w.end)
 			continue
 		}
 		w.stop = min((w.at|(1<<21-1))+1, w.end)
@@ -180,15 +191,16 @@ func (s *Space) next(w *walk) bool {
 	return false
 }
 
-// clear drops every page mapped from start to end, and the tables that nothing is in then. It reports whether there was one: then the
+// clear drops every page mapped in w's range, and the tables that nothing is in then. It reports whether there was one: then the
 // processor may know what went, until FlushTLB.
-func (s *Space) clear(start, end uint64) (any bool) {
-	w := walk{at: start, end: end}
-	for s.next(&w) {
+func (s *Space) clear(w *walk) (any bool) {
+	for s.next(w) {
 		t, left := tableAt(w.table), mem.Note(w.table)
 		va := w.at
-		for ; w.at < w.stop && *left > 0; w.at += mem.PageSize {
+		for ; w.at < w.stop && w.work > 0 && *left > 0; w.at += mem.PageSize {
+			w.work--
 			if e := &t[index(w.at, 0)]; *e&pteValid != 0 {
+				w.work -= pageWork
 				s.drop(*e)
 				*e = 0
 				*left--
@@ -197,17 +209,40 @@ func (s *Space) clear(start, end uint64) (any bool) {
 		}
 		if *left == 0 {
 			s.prune(va)
+			w.at = w.stop
 		}
-		w.at = w.stop
 	}
 	return any
+}
+
+// reprotect brings every entry in w's range in line with what its area is now.
+func (s *Space) reprotect(w *walk) {
+	a := s.first
+	for s.next(w) {
+		t := tableAt(w.table)
+		for ; w.at < w.stop && w.work > 0; w.at += mem.PageSize {
+			w.work--
+			e := &t[index(w.at, 0)]
+			if *e&pteValid == 0 {
+				continue
+			}
+			w.work--
+			for a != nil && a.End <= w.at {
+				a = a.next
+			}
+			if a == nil || a.Start > w.at {
+				panic("vm: a page mapped where no area is")
+			}
+			*e = a.entry(e.phys(), *e&pteOwn)
+		}
+	}
 }
 
 // freeRoot gives the last table back.
 func (s *Space) freeRoot() {
 	for _, e := range tableAt(s.root)[:userHalf] {
 		if e&pteValid != 0 {
-			panic("vm: a space goes with a page mapped where no area is")
+			panic("vm: a space went, and a page is mapped where no area was")
 		}
 	}
 	mem.Free(s.root)

@@ -62,11 +62,53 @@ func newObject(t *testing.T, n int) (*object, *file.File) {
 
 func mustMap(t *testing.T, s *Space, m Map) uint64 {
 	t.Helper()
-	va, err := s.Mmap(m)
+	va, err := mapAll(s, m)
 	if err != abi.OK {
 		t.Fatalf("Mmap(%+v): %d", m, err)
 	}
 	return va
+}
+
+// mapAll, unmapAll, protectAll and discardAll make their call until it is done.
+func mapAll(s *Space, m Map) (uint64, abi.Errno) {
+	for {
+		va, err := s.Mmap(m)
+		if err != abi.Again {
+			return va, err
+		}
+		m.Done = va
+	}
+}
+
+func whole(call func(done uint64) (uint64, abi.Errno)) abi.Errno {
+	done, err := call(0)
+	for err == abi.Again {
+		done, err = call(done)
+	}
+	return err
+}
+
+func unmapAll(s *Space, start, size uint64) abi.Errno {
+	return whole(func(done uint64) (uint64, abi.Errno) { return s.Munmap(start, size, done) })
+}
+
+func protectAll(s *Space, start, size uint64, prot Prot) abi.Errno {
+	return whole(func(done uint64) (uint64, abi.Errno) { return s.Protect(start, size, prot, done) })
+}
+
+func discardAll(s *Space, start, size uint64) abi.Errno {
+	return whole(func(done uint64) (uint64, abi.Errno) { return s.Discard(start, size, done) })
+}
+
+// releaseAll drops a reference and gives back what nobody has then.
+func releaseAll(s *Space, h *arch.Hart) {
+	s.Release(h)
+	reap()
+}
+
+func reap() {
+	for Reap() || file.Reap() {
+	}
 }
 
 var anonymous = Map{Size: 8 * page, Prot: Read | Write, MayWrite: true, MayExec: true}
@@ -109,7 +151,7 @@ func TestProtection(t *testing.T) {
 	s, _ := setup(t, 64)
 	va := mustMap(t, s, anonymous)
 	s.Store(va, []byte{42})
-	if err := s.Protect(va, page, Read); err != abi.OK {
+	if err := protectAll(s, va, page, Read); err != abi.OK {
 		t.Fatal(err)
 	}
 	if f := s.Touch(va, Write); f != FaultAccess {
@@ -118,18 +160,18 @@ func TestProtection(t *testing.T) {
 	if s.Store(va, []byte{1}) != 0 {
 		t.Error("the kernel wrote where the program may not")
 	}
-	if err := s.Protect(va, page, 0); err != abi.OK {
+	if err := protectAll(s, va, page, 0); err != abi.OK {
 		t.Fatal(err)
 	}
 	if s.Load(make([]byte, 1), va) != 0 {
 		t.Error("the kernel read where the program may not")
 	}
-	s.Protect(va, page, Read|Write)
+	protectAll(s, va, page, Read|Write)
 	b := []byte{0}
 	if s.Load(b, va); b[0] != 42 {
 		t.Errorf("contents %d after PROT_NONE and back, want 42", b[0])
 	}
-	if err := s.Protect(va, 9*page, Read); err != abi.ENOMEM {
+	if err := protectAll(s, va, 9*page, Read); err != abi.ENOMEM {
 		t.Errorf("Protect over a hole: %d, want ENOMEM", err)
 	}
 }
@@ -138,7 +180,7 @@ func TestDeviceWindowNeverExecutes(t *testing.T) {
 	s, _ := setup(t, 64)
 	o, f := newObject(t, 2)
 	va := mustMap(t, s, Map{Size: 2 * page, Prot: Read | Write, Shared: true, MayWrite: true, File: f})
-	if err := s.Protect(va, page, Read|Exec); err != abi.EACCES {
+	if err := protectAll(s, va, page, Read|Exec); err != abi.EACCES {
 		t.Errorf("Protect(exec): %d, want EACCES", err)
 	}
 	if f := s.Touch(va+2*page, Read); f != FaultMap {
@@ -149,7 +191,7 @@ func TestDeviceWindowNeverExecutes(t *testing.T) {
 	if !o.open {
 		t.Error("closed while mapped")
 	}
-	s.Munmap(va, 2*page)
+	unmapAll(s, va, 2*page)
 	reapFiles()
 	if o.open {
 		t.Error("open after the last mapping went")
@@ -204,7 +246,7 @@ func TestMunmapSplits(t *testing.T) {
 	va := mustMap(t, s, anonymous)
 	s.Store(va, make([]byte, 8*page))
 	before := mem.Available()
-	if err := s.Munmap(va+2*page, 3*page); err != abi.OK {
+	if err := unmapAll(s, va+2*page, 3*page); err != abi.OK {
 		t.Fatal(err)
 	}
 	if got := mem.Available() - before; got != 3 {
@@ -232,7 +274,7 @@ func TestDiscardZeroes(t *testing.T) {
 	s, _ := setup(t, 64)
 	va := mustMap(t, s, anonymous)
 	s.Store(va, []byte{5})
-	s.Discard(va, page)
+	discardAll(s, va, page)
 	b := []byte{1}
 	if s.Load(b, va); b[0] != 0 {
 		t.Errorf("%d after Discard, want 0", b[0])
@@ -240,11 +282,11 @@ func TestDiscardZeroes(t *testing.T) {
 	if r, _, _ := s.Usage(); r != 1 || s.Peak() != 1 {
 		t.Errorf("%d pages, at most %d; want 1, 1: the page was discarded once", r, s.Peak())
 	}
-	s.Discard(va, page)
+	discardAll(s, va, page)
 	if r, _, _ := s.Usage(); r != 0 || s.Peak() != 1 {
 		t.Errorf("%d pages, at most %d after the last Discard; want 0, 1", r, s.Peak())
 	}
-	if err := s.Discard(va, 9*page); err != abi.ENOMEM {
+	if err := discardAll(s, va, 9*page); err != abi.ENOMEM {
 		t.Errorf("Discard over a hole: %d, want ENOMEM", err)
 	}
 }
@@ -272,7 +314,7 @@ func TestReleaseGivesEverythingBack(t *testing.T) {
 		s.Store(va, make([]byte, 3*page))
 	}
 	s.Activate(h)
-	s.Release(h)
+	releaseAll(s, h)
 	if got := mem.Available(); got != before {
 		t.Errorf("%d pages free, want %d", got, before)
 	}
@@ -302,7 +344,7 @@ func TestBadRanges(t *testing.T) {
 		}
 	}
 	for _, r := range [][2]uint64{{1, page}, {page, 0}, {UserEnd, page}, {0, ^uint64(0)}} {
-		if err := s.Munmap(r[0], r[1]); err != abi.EINVAL {
+		if err := unmapAll(s, r[0], r[1]); err != abi.EINVAL {
 			t.Errorf("Munmap(%#x, %#x): %d, want EINVAL", r[0], r[1], err)
 		}
 	}
@@ -330,7 +372,7 @@ func TestFaultFillsItsAreaOnly(t *testing.T) {
 		if n != want || around && b[0] != 0 {
 			t.Errorf("anonymous around it %v: the next page: %d bytes, %#x; want %d, 0", around, n, b[0], want)
 		}
-		s.Protect(base, 16*page, Read|Write)
+		protectAll(s, base, 16*page, Read|Write)
 		s.Store(base+page, []byte{0x99})
 		if got := mem.Bytes(o.pages[1])[0]; got != 2 {
 			t.Errorf("anonymous around it %v: the file's second page holds %#x, want 2", around, got)
@@ -347,13 +389,13 @@ func TestOwnershipIsNotCounted(t *testing.T) {
 	for _, at := range []uint64{va, other} {
 		s.Load(make([]byte, 1), at)
 	}
-	s.Munmap(other, page)
+	unmapAll(s, other, page)
 	f.Object.Truncate(0)
 	p := s.entry(va).phys()
 	if mem.Refs(p) != 1 {
 		t.Fatal("the page has other references")
 	}
-	s.Protect(va, page, Read|Write)
+	protectAll(s, va, page, Read|Write)
 	if s.entry(va).allows(Write) {
 		t.Error("an object's page became writable by a count")
 	}
