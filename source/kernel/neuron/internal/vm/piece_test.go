@@ -68,7 +68,7 @@ func TestLongCalls(t *testing.T) {
 		}
 		call := func(done uint64) (uint64, abi.Errno) { return tt.call(s, va, done) }
 		// Each of the tables is looked at, up to its one entry or all of them.
-		most := n*(entries+pageWork+2)/pieceWork + 1
+		most := n*(entries+pageWork+tableWork+2)/pieceWork + 1
 		if got := pieces(t, call); got < 2 || got > most {
 			t.Errorf("%s of %d pages, each in a table of its own: %d pieces, want 2 to %d", tt.name, n, got, most)
 		}

@@ -166,10 +166,11 @@ type walk struct {
 // pieceWork is what a piece of a long call may do, in entries looked at: about 200,000 instructions. Tests have smaller pieces.
 var pieceWork = 1 << 14
 
-// What a page or an area that goes counts for.
+// What a page, a table or an area that goes counts for.
 const (
-	pageWork = 8
-	areaWork = 16
+	pageWork  = 12
+	tableWork = 24
+	areaWork  = 16
 )
 
 // next goes on to the table that is next, and reports whether there is one, and work for it.
@@ -209,6 +210,7 @@ func (s *Space) clear(w *walk) (any bool) {
 		}
 		if *left == 0 {
 			s.prune(va)
+			w.work -= tableWork
 			w.at = w.stop
 		}
 	}
