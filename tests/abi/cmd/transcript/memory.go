@@ -115,8 +115,32 @@ func memory(r *report) {
 	advise("advice at an odd address", base+1, pageSize, unix.MADV_DONTNEED)
 	advise("bad advice", base, pageSize, 9999)
 	munmap(base, 8*pageSize)
+	present(r)
 	mapFile(r)
 	mapShared(r)
+}
+
+// present asks which pages are there.
+func present(r *report) {
+	base := must(mmap(0, 4*pageSize, readWrite, anonymous, -1, 0))
+	use(bytesAt(base+pageSize, 1)[0])
+	bytesAt(base+3*pageSize, 1)[0] = 1
+	there := new([4]byte)
+	ask := func(what string, at uintptr, length int, vector uintptr) {
+		*there = [4]byte{}
+		_, err := raw(unix.SYS_MINCORE, at, uintptr(length), vector)
+		r.say(what, "%s %v", name(err), *there)
+	}
+	to := address(there)
+	ask("what is there", base, 4*pageSize, to)
+	ask("of a part of a page", base+3*pageSize, 1, to)
+	ask("of nothing", base, 0, to)
+	ask("at an odd address", base+1, pageSize, to)
+	ask("to a bad address", base, pageSize, 8)
+	ask("of more than there is", base, 1<<50, to)
+	munmap(base+2*pageSize, pageSize)
+	ask("of a hole", base+2*pageSize, pageSize, to)
+	munmap(base, 4*pageSize)
 }
 
 // mapFile maps a file of 10,000 bytes.

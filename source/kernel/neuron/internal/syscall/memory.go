@@ -5,6 +5,7 @@ import (
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/proc"
+	"nexus/source/kernel/neuron/internal/user"
 	"nexus/source/kernel/neuron/internal/vm"
 )
 
@@ -116,4 +117,27 @@ func sysMadvise(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, abi.EINVAL
 	}
 	return 0, abi.EINVAL
+}
+
+// sysMincore: a piece is as many pages as a buffer here holds.
+func sysMincore(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	size := a[1] + -a[1]%mem.PageSize
+	switch {
+	case a[0]%mem.PageSize != 0:
+		return 0, abi.EINVAL
+	case a[0] > vm.UserEnd, a[1] > vm.UserEnd-a[0]:
+		return 0, abi.ENOMEM
+	}
+	var there [256]byte
+	n := min(int(size/mem.PageSize)-t.Done, len(there))
+	if err := t.Process.Space.Present(a[0]+uint64(t.Done)*mem.PageSize, there[:n]); err != abi.OK {
+		return 0, err
+	}
+	if user.Store(t.Memory(), a[2]+uint64(t.Done), there[:n]) != n {
+		return 0, abi.EFAULT
+	}
+	if t.Done += n; uint64(t.Done)*mem.PageSize < size {
+		return 0, abi.Again
+	}
+	return 0, abi.OK
 }

@@ -184,6 +184,7 @@ var table = [Limit]Call{
 	221: {"execve", "static executables of the archive", sysExecve},
 	222: {"mmap", "no shared anonymous memory between processes, no huge pages", sysMmap},
 	226: {"mprotect", "", sysMprotect},
+	232: {"mincore", "of a memfd's pages those that were touched through the mapping", sysMincore},
 	233: {"madvise", "DONTNEED; FREE and advice without effect are accepted", sysMadvise},
 	242: {"accept4", "AF_INET", sysAccept4},
 	258: {"riscv_hwprobe", "the base, F, D, C and V, the clock's frequency and the highest address; other keys are unknown", sysHwprobe},

@@ -172,3 +172,19 @@ func TestSpaceGoesInPieces(t *testing.T) {
 		t.Errorf("one space too many: %d, want ENOMEM", err)
 	}
 }
+
+func TestPresent(t *testing.T) {
+	s, _ := setup(t, 64)
+	_, f := newObject(t, 2)
+	va := mustMap(t, s, Map{Start: 0x100_0000, Size: 3 * page, Fixed: true, Prot: Read | Write, MayWrite: true})
+	mustMap(t, s, Map{Start: va + 3*page, Size: 2 * page, Fixed: true, Prot: Read, Shared: true, File: f})
+	s.Store(va+page, []byte{1})
+	s.Load(make([]byte, 1), va+4*page)
+	there := []byte{9, 9, 9, 9, 9}
+	if err := s.Present(va, there); err != abi.OK || string(there) != "\x00\x01\x00\x00\x01" {
+		t.Errorf("%d, % d; want 0 1 0 0 1", err, there)
+	}
+	if err := s.Present(va+4*page, there[:2]); err != abi.ENOMEM {
+		t.Errorf("over the end: %d, want ENOMEM", err)
+	}
+}

@@ -349,6 +349,24 @@ func (s *Space) Discard(start, size, done uint64) (uint64, abi.Errno) {
 	return w.result(start)
 }
 
+// Present tells of each page from start on whether it is there (mincore(2)), a byte each: what is mapped, and what a file holds that
+// never changes. ENOMEM if part of the range is not mapped.
+func (s *Space) Present(start uint64, there []byte) abi.Errno {
+	if !s.covered(start, start+uint64(len(there))<<mem.PageShift) {
+		return abi.ENOMEM
+	}
+	for i := range there {
+		va := start + uint64(i)<<mem.PageShift
+		e, a := s.entry(va), s.find(va)
+		constant := a.File != nil && a.File.Object.Mapping() == file.MapsConstant && va-a.Start < a.Bytes
+		there[i] = 0
+		if constant || e != nil && *e&pteValid != 0 {
+			there[i] = 1
+		}
+	}
+	return abi.OK
+}
+
 // covered reports whether everything from start to end is mapped.
 func (s *Space) covered(start, end uint64) bool {
 	for a := s.find(start); start < end; a = a.next {

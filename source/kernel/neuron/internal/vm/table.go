@@ -221,14 +221,15 @@ func (s *Space) clear(w *walk) (any bool) {
 func (s *Space) reprotect(w *walk) {
 	a := s.first
 	for s.next(w) {
-		t := tableAt(w.table)
-		for ; w.at < w.stop && w.work > 0; w.at += mem.PageSize {
+		t, left := tableAt(w.table), *mem.Note(w.table)
+		for ; w.at < w.stop && w.work > 0 && left > 0; w.at += mem.PageSize {
 			w.work--
 			e := &t[index(w.at, 0)]
 			if *e&pteValid == 0 {
 				continue
 			}
 			w.work--
+			left--
 			for a != nil && a.End <= w.at {
 				a = a.next
 			}
@@ -236,6 +237,9 @@ func (s *Space) reprotect(w *walk) {
 				panic("vm: a page mapped where no area is")
 			}
 			*e = a.entry(e.phys(), *e&pteOwn)
+		}
+		if left == 0 {
+			w.at = w.stop
 		}
 	}
 }
