@@ -198,7 +198,7 @@ func sysLseek(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysFtruncate(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := t.Files().Get(a.Int(0))
+	f, err := t.File(a.Int(0))
 	switch {
 	case err != abi.OK:
 		return 0, err

@@ -53,7 +53,7 @@ func unfinished(t *proc.Thread, done uint64, err abi.Errno) (int64, abi.Errno) {
 
 // mapFile adds to m what is to be known of the file behind descriptor a[4].
 func mapFile(t *proc.Thread, m *vm.Map, a *Args) abi.Errno {
-	f, err := t.Files().Get(a.Int(4))
+	f, err := t.File(a.Int(4))
 	switch {
 	case err != abi.OK:
 		return err
