@@ -166,7 +166,7 @@ type walk struct {
 // pieceWork is what a piece of a long call may do, in entries looked at: about 200,000 instructions. Tests have smaller pieces.
 var pieceWork = 1 << 14
 
-// What a page, a table or an area that goes counts for.
+// What a page or an area that goes counts for, and a table that is gone through.
 const (
 	pageWork  = 12
 	tableWork = 24
@@ -208,9 +208,8 @@ func (s *Space) clear(w *walk) (any bool) {
 				any = true
 			}
 		}
-		if *left == 0 {
+		if w.work -= tableWork; *left == 0 {
 			s.prune(va)
-			w.work -= tableWork
 			w.at = w.stop
 		}
 	}
@@ -238,7 +237,7 @@ func (s *Space) reprotect(w *walk) {
 			}
 			*e = a.entry(e.phys(), *e&pteOwn)
 		}
-		if left == 0 {
+		if w.work -= tableWork; left == 0 {
 			w.at = w.stop
 		}
 	}
