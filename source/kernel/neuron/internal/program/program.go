@@ -24,6 +24,7 @@ const MaxStrings = 1024
 type Arguments struct {
 	bytes                  [MaxArguments]byte
 	used                   int
+	starts                 [MaxStrings]uint32 // of the strings in bytes
 	arguments, environment int
 }
 
@@ -38,6 +39,7 @@ func (a *Arguments) add(s []byte) bool {
 	if a.used+len(s)+1 > len(a.bytes) || a.arguments+a.environment == MaxStrings {
 		return false
 	}
+	a.starts[a.arguments+a.environment] = uint32(a.used)
 	a.used += copy(a.bytes[a.used:], s)
 	a.bytes[a.used] = 0
 	a.used++
@@ -103,6 +105,7 @@ func (a *Arguments) vector(m user.Memory, va uint64) (n int, err abi.Errno) {
 		if err != abi.OK {
 			return n, err
 		}
+		a.starts[a.arguments+n] = uint32(a.used)
 		a.used += k + 1
 	}
 	return n, abi.OK
@@ -111,8 +114,8 @@ func (a *Arguments) vector(m user.Memory, va uint64) (n int, err abi.Errno) {
 // String copies the string at va into b, with its NUL, and returns its length without. ENAMETOOLONG if it does not fit.
 func String(m user.Memory, va uint64, b []byte) (int, abi.Errno) {
 	for n := 0; n < len(b); {
-		// Up to the end of the page, so that the next page is not touched without need.
-		part := b[n:min(len(b), n+int(mem.PageSize-va%mem.PageSize))]
+		// Not beyond the page, so that the next is not touched without need, and not much more than most strings have.
+		part := b[n:min(len(b), n+256-int(va%256))]
 		k := user.Load(m, part, va)
 		for i, c := range part[:k] {
 			if c == 0 {
@@ -273,16 +276,11 @@ func (a *Arguments) stack(space *vm.Space, image *elf.Image) (uint64, abi.Errno)
 	sp := (s.sp - 8*count) &^ 15
 	w := words{space: space, at: sp, ok: s.ok}
 	w.add(uint64(a.arguments))
-	at := 0
 	for i := range a.arguments + a.environment {
 		if i == a.arguments {
 			w.add(0)
 		}
-		w.add(strings + uint64(at))
-		for a.bytes[at] != 0 {
-			at++
-		}
-		at++
+		w.add(strings + uint64(a.starts[i]))
 	}
 	if a.environment == 0 {
 		w.add(0)
