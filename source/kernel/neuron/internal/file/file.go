@@ -189,6 +189,9 @@ func (f *File) Release() {
 	closing.grew = true
 }
 
+// Waiting reports whether a file waits for Reap.
+func Waiting() bool { return closing.first != nil }
+
 // Dropped reports whether a file has lost its last reference since the last call.
 func Dropped() bool {
 	d := closing.grew

@@ -13,16 +13,16 @@ import (
 //	      ECALL              done
 //	none ───────► (handler) ──────► none
 //	               ▲  │  │
-//	               │  │  │ Block, Poll, WaitFutex, Forks
-//	               │  │  └─────────► onQueues   onWord   onChild
-//	     made      │  │ Again          │  │      │ │        │
-//	     again     │  ▼    event,      │  │      │ │ woken  │ child executed or ended
-//	               ├─ again ◄──────────┘  │      │ └──► none ◄
-//	               │   ▲      deadline    │      │
-//	               │   └──────────────────│──────┤
-//	               │                      │      │
-//	   no handler  │               signal ▼      ▼
-//	   has run     └────────────────── interrupted ──────► none: count, EINTR or restart, and the handler runs
+//	               │  │  │ Block, Poll, WaitFutex, Sleep, Forks
+//	               │  │  └─────────► onQueues   onWord     onTime      onChild
+//	     made      │  │ Again          │  │      │ │ woken  │ │ deadline  │ child executed or ended
+//	     again     │  ▼    event,      │  │      │ └──────►─│─┴──► none ◄─┘
+//	               ├─ again ◄──────────┘  │      │          │
+//	               │   ▲      deadline    │      │          │
+//	               │   └──────────────────│──────┤          │
+//	               │                      │      │          │
+//	   no handler  │               signal ▼      ▼          ▼
+//	   has run     └────────────────── interrupted ───────────► none: count, EINTR or restart, and the handler runs
 //
 // All registrations (queues, word, time) end in the moment in which one of them, a signal or the thread's end makes it leave the phases
 // in which it sleeps. What lasts until the call is done, or settled by a handler, is its progress, its deadline and its file.
@@ -34,6 +34,7 @@ const (
 	interrupted              // runnable: a signal came while it slept, or was there before it could
 	onQueues                 // asleep until an object tells of an event, or the deadline; with no queue only that
 	onWord                   // asleep until a wake of the futex, which completes it, or the deadline
+	onTime                   // asleep until the deadline, which completes it
 	onChild                  // asleep until the child of a vfork lets go of the address space
 )
 
@@ -193,6 +194,12 @@ func (t *Thread) sleep(on phase) abi.Errno {
 	return abi.Blocked
 }
 
+// Sleep puts t to sleep until the deadline that Expired set. The call has ended then, with 0.
+func (t *Thread) Sleep() abi.Errno { return t.sleep(onTime) }
+
+// asleep reports whether t is registered somewhere for its call to go on.
+func (t *Thread) asleep() bool { return t.phase >= onQueues }
+
 // MaxPolls bounds the queues that all threads together wait on beyond one each (ENOMEM).
 const MaxPolls = 1024
 
@@ -271,7 +278,7 @@ func (t *Thread) Wake(*wait.Waiter, abi.Events) { t.wake(again) }
 
 // interrupt ends t's sleep for a signal. A vfork's child has the memory that a handler would use.
 func (t *Thread) interrupt() {
-	if t.phase == onQueues || t.phase == onWord {
+	if t.asleep() && t.phase != onChild {
 		t.wake(interrupted)
 	}
 }
@@ -324,19 +331,26 @@ func (t *Thread) Return(value int64, err abi.Errno) {
 
 // drop forgets the call that t was making and gives back what it held.
 func (t *Thread) drop() {
-	t.unregister()
-	if t.moving {
-		t.file.Moving = false
+	if t.asleep() || t.places != nil {
+		t.unregister()
 	}
-	if t.held {
-		t.file.Release()
+	if t.file != nil {
+		if t.moving {
+			t.file.Moving = false
+		}
+		if t.held {
+			t.file.Release()
+		}
+		t.file, t.held, t.moving = nil, false, false
 	}
-	for _, f := range t.beside[:t.besides] {
-		f.Release()
+	if t.besides > 0 {
+		for _, f := range t.beside[:t.besides] {
+			f.Release()
+		}
+		t.besides = 0
 	}
 	if t.masked {
-		t.mask = t.saved
+		t.mask, t.masked = t.saved, false
 	}
-	t.phase, t.Done, t.Remain, t.Repeated, t.besides = none, 0, 0, false, 0
-	t.file, t.held, t.moving, t.timed, t.masked = nil, false, false, false, false
+	t.phase, t.Done, t.Remain, t.Repeated, t.timed = none, 0, 0, false, false
 }

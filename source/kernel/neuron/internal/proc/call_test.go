@@ -61,6 +61,10 @@ var ways = []way{
 		s.thread.Expired(limit)
 		return s.thread.Block(nil, 0)
 	}},
+	{"sleep", func(s *sleeper) abi.Errno {
+		s.thread.Expired(limit)
+		return s.thread.Sleep()
+	}},
 	{"word", func(s *sleeper) abi.Errno { return s.thread.WaitFutex(s.key) }},
 	{"word, timed", func(s *sleeper) abi.Errno {
 		s.thread.Expired(limit)
@@ -197,7 +201,7 @@ var ends = []end{
 	{"wake of the word", func(s *sleeper) { Wake(s.key, 1) }, map[string]string{
 		"": asleep, "word": "returns 0", "word, timed": "returns 0", "unfinished": over}},
 	{"deadline", func(s *sleeper) { arch.Host.Time += Ticks(limit); expire(arch.Host.Time) }, map[string]string{
-		"": over, "queue": asleep, "word": asleep, "child": asleep}},
+		"": over, "queue": asleep, "word": asleep, "child": asleep, "sleep": "returns 0"}},
 	{"the child executes", func(s *sleeper) { s.child.releaseForker() }, map[string]string{
 		"": asleep, "child": "returns 4", "unfinished": over}},
 	{"the child ends", func(s *sleeper) { s.child.Kill(s.hart, SIGKILL) }, map[string]string{
@@ -244,7 +248,7 @@ var ends = []end{
 		arch.Host.Time += Ticks(limit)
 		expire(arch.Host.Time)
 		signalWith(0)(s)
-	}, map[string]string{"": over, "queue": eintr, "word": eintr, "child": asleep}},
+	}, map[string]string{"": over, "queue": eintr, "word": eintr, "child": asleep, "sleep": "handler, then returns 0"}},
 	{"signal by default", func(s *sleeper) { s.thread.Signal(15) }, map[string]string{"": gone, "child": asleep}},
 	{"kill", func(s *sleeper) { s.process.Kill(s.hart, SIGKILL) }, map[string]string{"": gone}},
 	{"exit of another thread", func(s *sleeper) { s.other.Exit(0) }, map[string]string{"": asleep, "unfinished": over}},

@@ -78,11 +78,15 @@ var Devices func()
 func Schedule(ah *arch.Hart) *arch.Context {
 	h := hartOf(ah)
 	now := arch.ReadTime()
-	fell, more := dropped(), reap()
-	h.charge(now)
-	if c := h.current; c != nil {
-		c.closing = c.closing || fell
+	more := false
+	if vm.Waiting() || file.Waiting() {
+		fell := dropped()
+		more = reap()
+		if c := h.current; c != nil {
+			c.closing = c.closing || fell
+		}
 	}
+	h.charge(now)
 	for {
 		expire(now)
 		t := h.pick(now)
@@ -96,7 +100,7 @@ func Schedule(ah *arch.Hart) *arch.Context {
 			continue
 		}
 		t.closing = false
-		if !t.deliver() {
+		if t.due() != 0 && !t.deliver() {
 			continue // it did not survive its signals
 		}
 		h.enter(t, now)

@@ -1,6 +1,9 @@
 package proc
 
-import "nexus/source/kernel/neuron/internal/arch"
+import (
+	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
+)
 
 // The timer heap holds the sleeping threads that have a deadline, the earliest first.
 var (
@@ -122,6 +125,11 @@ func expire(now uint64) {
 		Later.Run(now)
 	}
 	for heapSize > 0 && heap[0].deadline <= now {
-		heap[0].wake(again)
+		t := heap[0]
+		if t.phase == onTime {
+			t.Finish(0, abi.OK)
+		} else {
+			t.wake(again)
+		}
 	}
 }

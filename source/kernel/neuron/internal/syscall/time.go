@@ -93,7 +93,7 @@ func sleep(t *proc.Thread, ns int64, remain uint64) (int64, abi.Errno) {
 		return 0, abi.OK
 	}
 	t.Remain = remain
-	return 0, t.Block(nil, 0)
+	return 0, t.Sleep()
 }
 
 func sysNanosleep(t *proc.Thread, a *Args) (int64, abi.Errno) {

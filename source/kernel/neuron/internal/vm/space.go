@@ -79,6 +79,9 @@ func (s *Space) Release(h *arch.Hart) {
 	dying.grew = true
 }
 
+// Waiting reports whether a space waits for Reap.
+func Waiting() bool { return dying.first != nil }
+
 // Dropped reports whether a space has lost its last reference since the last call.
 func Dropped() bool {
 	d := dying.grew
