@@ -22,7 +22,7 @@ func trap(c *arch.Context, cause, value uint64) *arch.Context {
 	case arch.CauseUserCall:
 		syscall.Handle(t)
 	case arch.CauseTimer:
-		// Schedule looks at the clock.
+		proc.Rang(c.Hart) // Schedule looks at the clock
 	case arch.CauseExternal:
 		interrupts()
 	case arch.CauseLoadFault:

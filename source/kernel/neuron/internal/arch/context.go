@@ -45,7 +45,7 @@ type Hart struct {
 	vectorOn, vectorDirty bool
 	// Satp is the address space in force.
 	Satp uint64
-	// Alarm is what stimecmp holds, in ticks.
+	// Alarm is what stimecmp holds, in ticks; 0 if it has to be written again.
 	Alarm uint64
 }
 

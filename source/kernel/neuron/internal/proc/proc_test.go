@@ -291,6 +291,34 @@ func TestTimersFireInOrder(t *testing.T) {
 }
 
 // TestLater: another package's work is done at its time, though every thread sleeps, and again when it asks again.
+// TestTimerInterruptOutOfTime: an interrupt for an alarm that is no more goes away, whether a thread runs or none does.
+func TestTimerInterruptOutOfTime(t *testing.T) {
+	_, a, h := boot(t)
+	Schedule(h)
+	const stale = 1 // what the timer is at when the kernel believes that it is at AlarmNever
+	arch.Host.Alarm = stale
+	if Schedule(h); arch.Host.Alarm != stale {
+		t.Fatal("the alarm is written without need")
+	}
+	Rang(h)
+	if Schedule(h); arch.Host.Alarm != arch.AlarmNever {
+		t.Errorf("alarm at %#x while a thread runs, want none", arch.Host.Alarm)
+	}
+	var q wait.Queue
+	a.Block(&q, abi.EPOLLIN)
+	arch.Host.Alarm, arch.Host.PendingSet = stale, arch.PendingTimer|arch.PendingExternal
+	turns := 0
+	Devices = func() {
+		if turns++; turns == 2 {
+			arch.Host.PendingSet = 0
+			q.Notify(abi.EPOLLIN)
+		}
+	}
+	if Schedule(h); arch.Host.Alarm != arch.AlarmNever {
+		t.Errorf("alarm at %#x after idling, want none", arch.Host.Alarm)
+	}
+}
+
 func TestLater(t *testing.T) {
 	_, a, h := boot(t)
 	var q wait.Queue

@@ -179,6 +179,9 @@ func (h *Hart) idle() (now uint64) {
 		if pending&arch.PendingExternal != 0 {
 			Devices()
 		}
+		if pending&arch.PendingTimer != 0 {
+			Rang(&h.Hart)
+		}
 		now = arch.ReadTime()
 		if pending != 0 || due() <= now || runQueue.first != nil {
 			h.resume()
@@ -189,6 +192,10 @@ func (h *Hart) idle() (now uint64) {
 		BigLock.Acquire()
 	}
 }
+
+// Rang is a timer interrupt. The alarm is set anew afterwards even if it stays what it is: QEMU (7.2) may raise the interrupt for a time that
+// has just been replaced by a later one, and takes it back only when stimecmp is written.
+func Rang(ah *arch.Hart) { ah.Alarm = 0 }
 
 // alarm sets the timer to what is due next.
 func (h *Hart) alarm(sliced bool) {
