@@ -130,18 +130,11 @@ func (t *Thread) Moves() bool {
 // Beside is how many files beside its own a call can hold: those of a message.
 const Beside = 16
 
-// Keep takes over the references of further files until the call is made again, and Kept gives them back then.
-func (t *Thread) Keep(files []*file.File) {
-	t.besides = len(files)
-	for i, f := range files {
-		t.beside[i] = f
-	}
-}
+// Keep takes over the references of the first n of further files until the call is made again, and Kept gives them back then.
+func (t *Thread) Keep(files *[Beside]*file.File, n int) { t.beside, t.besides = *files, n }
 
 func (t *Thread) Kept(files *[Beside]*file.File) (n int) {
-	for i, f := range t.beside[:t.besides] {
-		files[i] = f
-	}
+	*files = t.beside
 	n, t.besides = t.besides, 0
 	return n
 }

@@ -151,7 +151,7 @@ func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
 	}
 	n, err := sendAll(t, f, m, &r)
 	if err == abi.Blocked {
-		t.Keep(r.Files[:r.N])
+		t.Keep(&r.Files, r.N)
 		r.N = 0
 	}
 	r.Release()
