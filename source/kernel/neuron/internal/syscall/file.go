@@ -2,6 +2,8 @@ package syscall
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/epoll"
+	"nexus/source/kernel/neuron/internal/eventfd"
 	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/rootfs"
@@ -175,10 +177,27 @@ func sysPwrite64(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return write(t, f, &pos)
 }
 
+// stays reports whether o has a position that never moves (Linux's noop_llseek).
+func stays(o file.Object) bool {
+	switch o.(type) {
+	case *eventfd.Counter, *epoll.Epoll:
+		return true
+	}
+	return false
+}
+
 func sysLseek(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	f, err := seekable(t, a.Int(0), 0)
-	if err != abi.OK {
+	const last = 4 // SEEK_HOLE
+	f, err := t.File(a.Int(0))
+	switch {
+	case err != abi.OK:
 		return 0, err
+	case a[2] > last:
+		return 0, abi.EINVAL
+	case stays(f.Object):
+		return 0, abi.OK
+	case !f.Object.Seekable():
+		return 0, abi.ESPIPE
 	}
 	pos := int64(a[1])
 	switch a[2] {

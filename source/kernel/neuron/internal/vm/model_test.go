@@ -230,13 +230,12 @@ func (w *world) protect(which, first, n int, prot Prot) {
 			want = abi.ENOMEM
 		case prot&Write != 0 && !m.MayWrite, prot&Exec != 0 && !m.MayExec:
 			want = abi.EACCES
+		default:
+			m.Prot = prot.normal()
 		}
 	}
 	if err := protectAll(w.spaces[which], uint64(modelBase+first*page), uint64(n*page), prot); err != want {
 		w.t.Fatalf("Protect(%d): %d, want %d", prot, err, want)
-	}
-	for p := first; p < first+n && want == abi.OK; p++ {
-		w.pages[which][p].Prot = prot.normal()
 	}
 }
 

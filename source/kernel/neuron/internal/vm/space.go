@@ -276,7 +276,7 @@ func (s *Space) unmap(w *walk) abi.Errno {
 	return abi.OK
 }
 
-// Protect changes what the program may do in the range. ENOMEM if part of it is not mapped, EACCES if an area forbids it. Pieces as for
+// Protect changes what the program may do in the range, up to what is not mapped (ENOMEM) or must not have prot (EACCES), as Linux does. Pieces as for
 // Munmap: the areas change with the first, and the entries of pages that are there follow.
 func (s *Space) Protect(start, size uint64, prot Prot, done uint64) (uint64, abi.Errno) {
 	prot = prot.normal()
@@ -287,11 +287,12 @@ func (s *Space) Protect(start, size uint64, prot Prot, done uint64) (uint64, abi
 	if size == 0 {
 		return 0, abi.OK
 	}
-	w := walk{at: start + done, end: start + size, work: pieceWork}
+	end, refused := s.protectable(start, start+size, prot)
+	if end <= start+done {
+		return 0, refused
+	}
+	w := walk{at: start + done, end: end, work: pieceWork}
 	if done == 0 {
-		if err := s.protectable(start, w.end, prot); err != abi.OK {
-			return 0, err
-		}
 		if err := s.cut(start, w.end); err != abi.OK {
 			return 0, err
 		}
@@ -302,22 +303,25 @@ func (s *Space) Protect(start, size uint64, prot Prot, done uint64) (uint64, abi
 	}
 	s.reprotect(&w)
 	arch.FlushTLB()
-	return w.result(start)
+	if done, err := w.result(start); err != abi.OK {
+		return done, err
+	}
+	return 0, refused
 }
 
-// protectable says whether everything from start to end is mapped and may have prot.
-func (s *Space) protectable(start, end uint64, prot Prot) abi.Errno {
+// protectable says up to where all from start to end is mapped and may have prot, and if that is not end, what is wrong there.
+func (s *Space) protectable(start, end uint64, prot Prot) (uint64, abi.Errno) {
 	at := start
 	for a := s.find(start); a != nil && a.Start <= at && at < end; a = a.next {
 		if prot&Write != 0 && !a.MayWrite || prot&Exec != 0 && !a.MayExec {
-			return abi.EACCES
+			return at, abi.EACCES
 		}
 		at = a.End
 	}
 	if at < end {
-		return abi.ENOMEM
+		return at, abi.ENOMEM
 	}
-	return abi.OK
+	return end, abi.OK
 }
 
 // rejoin joins what has become alike from start to end, and what it meets there; not more than is a piece's work.

@@ -174,6 +174,9 @@ func TestProtection(t *testing.T) {
 	if err := protectAll(s, va, 9*page, Read); err != abi.ENOMEM {
 		t.Errorf("Protect over a hole: %d, want ENOMEM", err)
 	}
+	if f := s.Touch(va, Write); f != FaultAccess {
+		t.Errorf("before the hole: %d, want FaultAccess", f)
+	}
 }
 
 func TestDeviceWindowNeverExecutes(t *testing.T) {
