@@ -238,7 +238,7 @@ func startInit() {
 	}
 	p.Files.Install(file.New(&device.Root, abi.O_RDONLY), 0, false)
 	a := &program.Staged
-	a.Reset()
+	a.Begin(0, 0)
 	a.Argument(path)
 	k := copy(commandLine[:], "NEXUS_CMDLINE=")
 	k += copy(commandLine[k:], tree.BootArgs())

@@ -64,6 +64,8 @@ type call struct {
 	Repeated bool
 	// Remain is where the time that it has not slept is told if a signal ends it; 0 for nowhere.
 	Remain uint64
+	// Staging says that the strings of a new program are being taken for it.
+	Staging bool
 
 	phase   phase
 	restart Restart
@@ -345,5 +347,5 @@ func (t *Thread) drop() {
 	if t.masked {
 		t.mask, t.masked = t.saved, false
 	}
-	t.phase, t.Done, t.Remain, t.Repeated, t.timed = none, 0, 0, false, false
+	t.phase, t.Done, t.Remain, t.Repeated, t.Staging, t.timed = none, 0, 0, false, false, false
 }

@@ -26,13 +26,20 @@ type Arguments struct {
 	used                   int
 	starts                 [MaxStrings]uint32 // of the strings in bytes
 	arguments, environment int
+
+	argv, envp uint64 // the lists of pointers that Load takes the strings from,
+	partial    int    // how much of the next string is there,
+	second     bool   // and whether it is envp's
 }
 
 // Staged is the one set; the kernel makes one program at a time.
 var Staged Arguments
 
-// Reset forgets all strings.
-func (a *Arguments) Reset() { a.used, a.arguments, a.environment = 0, 0, 0 }
+// Begin forgets all strings. Load takes those of the lists at argv and envp, either of which may be 0.
+func (a *Arguments) Begin(argv, envp uint64) {
+	a.used, a.arguments, a.environment = 0, 0, 0
+	a.argv, a.envp, a.partial, a.second = argv, envp, 0, false
+}
 
 // add takes a string up to its NUL.
 func (a *Arguments) add(s []byte) bool {
@@ -75,40 +82,57 @@ func (a *Arguments) Name(path []byte) []byte {
 	return a.bytes[:n]
 }
 
-// Load takes the strings that the vectors at argv and envp name.
-func (a *Arguments) Load(m user.Memory, argv, envp uint64) abi.Errno {
-	a.Reset()
-	n, err := a.vector(m, argv)
-	if err != abi.OK {
-		return err
-	}
-	a.arguments = n
-	a.environment, err = a.vector(m, envp)
-	return err
-}
+// What a piece of Load takes, in bytes, and what each string counts for: about 200,000 instructions.
+const (
+	loadPiece  = 16 << 10
+	stringWork = 128
+)
 
-func (a *Arguments) vector(m user.Memory, va uint64) (n int, err abi.Errno) {
-	for ; va != 0; n++ {
-		p, ok := user.LoadUint64(m, va+8*uint64(n))
+// Load takes the strings, a piece at a time: abi.Again if there are more. E2BIG for too many, EFAULT if they cannot be read.
+func (a *Arguments) Load(m user.Memory) abi.Errno {
+	for left := loadPiece; left > 0; left -= stringWork {
+		list, count := a.argv, &a.arguments
+		if a.second {
+			list, count = a.envp, &a.environment
+		}
+		p, ok := uint64(0), true
+		if list != 0 {
+			p, ok = user.LoadUint64(m, list+8*uint64(*count))
+		}
+		n := a.arguments + a.environment
 		switch {
 		case !ok:
-			return n, abi.EFAULT
+			return abi.EFAULT
+		case p == 0 && a.second:
+			return abi.OK
 		case p == 0:
-			return n, abi.OK
-		case a.arguments+n == MaxStrings:
-			return n, abi.E2BIG
+			a.second = true
+			continue
+		case n == MaxStrings:
+			return abi.E2BIG
 		}
-		k, err := String(m, p, a.bytes[a.used:])
-		if err == abi.ENAMETOOLONG {
-			err = abi.E2BIG
+		if a.partial == 0 {
+			a.starts[n] = uint32(a.used)
 		}
-		if err != abi.OK {
-			return n, err
+		room := a.bytes[a.used:min(a.used+left, len(a.bytes))]
+		k, err := String(m, p+uint64(a.partial), room)
+		switch {
+		case err == abi.OK:
+			k++
+			*count++
+			a.partial = 0
+		case err == abi.ENAMETOOLONG && a.used+left < len(a.bytes):
+			k = len(room)
+			a.partial += k
+		case err == abi.ENAMETOOLONG:
+			return abi.E2BIG
+		default:
+			return err
 		}
-		a.starts[a.arguments+n] = uint32(a.used)
-		a.used += k + 1
+		a.used += k
+		left -= k
 	}
-	return n, abi.OK
+	return abi.Again
 }
 
 // String copies the string at va into b, with its NUL, and returns its length without. ENAMETOOLONG if it does not fit.
@@ -246,16 +270,26 @@ func (s *stack) bytes(b []byte) uint64 {
 	return s.sp
 }
 
-// words writes 64-bit words upwards.
+// words writes 64-bit words upwards, some together.
 type words struct {
 	space *vm.Space
-	at    uint64
+	at    uint64 // where those in b go
+	b     [32 * 8]byte
+	n     int // bytes in b
 	ok    bool
 }
 
 func (w *words) add(v uint64) {
-	w.ok = w.ok && user.StoreUint64(w.space, w.at, v)
-	w.at += 8
+	user.PutUint64(w.b[w.n:], v)
+	if w.n += 8; w.n == len(w.b) {
+		w.flush()
+	}
+}
+
+func (w *words) flush() {
+	w.ok = w.ok && w.space.Store(w.at, w.b[:w.n]) == w.n
+	w.at += uint64(w.n)
+	w.n = 0
 }
 
 func (w *words) aux(kind, v uint64) {
@@ -266,6 +300,7 @@ func (w *words) aux(kind, v uint64) {
 // stack writes the new program's first stack frame and returns its address.
 func (a *Arguments) stack(space *vm.Space, image *elf.Image) (uint64, abi.Errno) {
 	s := stack{space: space, sp: vm.StackEnd - 16, ok: true}
+	s.sp -= uint64(-a.used & 7) // a copy between places of one alignment is a copy of words
 	strings := s.bytes(a.bytes[:a.used])
 	var seed [16]byte
 	random.Fill(seed[:])
@@ -303,7 +338,7 @@ func (a *Arguments) stack(space *vm.Space, image *elf.Image) (uint64, abi.Errno)
 	w.aux(atRandom, seedAt)
 	w.aux(atSysinfoEhdr, vdsoAddress)
 	w.aux(atNull, 0)
-	if !w.ok {
+	if w.flush(); !w.ok {
 		return 0, abi.ENOMEM
 	}
 	return sp, abi.OK

@@ -5,9 +5,11 @@ import (
 	"nexus/source/kernel/neuron/internal/epoll"
 	"nexus/source/kernel/neuron/internal/eventfd"
 	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/rootfs"
 	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/vm"
 )
 
 // piece is how many bytes of a seekable object a call moves before others have their turn. What a pipe or a socket takes at once is
@@ -103,6 +105,25 @@ func vectors(t *proc.Thread, va, count uint64) (err abi.Errno) {
 	return err
 }
 
+// faults is how many pages a piece of a call has brought in.
+const faults = 128
+
+// faultIn brings in what many small vectors are in, in pieces: they may be on as many pages, and what is done with all of them at once
+// (a packet, PIPE_BUF bytes of a pipe) would keep the hart for all their faults together.
+func faultIn(t *proc.Thread, need vm.Prot) abi.Errno {
+	for range faults / 2 {
+		va, n, ok := t.Rest.Ahead()
+		if !ok {
+			return abi.OK
+		}
+		if n > 0 && n <= mem.PageSize {
+			t.Process.Space.FaultIn(va, need)
+			t.Process.Space.FaultIn(va+uint64(n-1), need)
+		}
+	}
+	return abi.Again
+}
+
 func sysRead(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	f, err := t.File(a.Int(0))
 	if err != abi.OK {
@@ -129,6 +150,9 @@ func sysReadv(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if err := vectors(t, a[1], a[2]); err != abi.OK {
 		return 0, err
 	}
+	if err := faultIn(t, vm.Write); err != abi.OK {
+		return 0, err
+	}
 	return read(t, f, &f.Pos)
 }
 
@@ -138,6 +162,9 @@ func sysWritev(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, err
 	}
 	if err := vectors(t, a[1], a[2]); err != abi.OK {
+		return 0, err
+	}
+	if err := faultIn(t, vm.Read); err != abi.OK {
 		return 0, err
 	}
 	return write(t, f, &f.Pos)

@@ -8,7 +8,7 @@ import (
 	"nexus/source/kernel/neuron/internal/mem"
 )
 
-const nrFtruncate, nrReadv, nrPread64, nrMemfdCreate = 46, 65, 67, 279
+const nrFtruncate, nrReadv, nrWritev, nrPread64, nrMemfdCreate = 46, 65, 66, 67, 279
 
 // finish makes the call again until it is done, and returns in how many pieces that was.
 func (p *caller) finish() (value int64, err abi.Errno, pieces int) {
@@ -67,4 +67,33 @@ func TestLongTransfers(t *testing.T) {
 		t.Errorf("readv: %d, %v in %d pieces, want %d in 64", n, err, pieces, 64*piece)
 	}
 	p.must(nrClose, fd)
+}
+
+// TestManyVectors: the pages of a long list are brought in piece by piece before anything is moved, and then all moves at once.
+func TestManyVectors(t *testing.T) {
+	const count = 100
+	p := start(t)
+	r, w := p.pipe()
+	first := uint64(base + 50*mem.PageSize) // pages that nothing has touched
+	list := make([]byte, 0, 16*count)
+	for i := range uint64(count) {
+		list = binary.LittleEndian.AppendUint64(list, first+i*mem.PageSize)
+		list = binary.LittleEndian.AppendUint64(list, 2)
+	}
+	vectors := p.put(list...)
+	if _, _, more := p.call(nrWritev, w, vectors, count); !more {
+		t.Fatal("all pages in one piece")
+	}
+	if f, _ := p.thread.Files().Get(int(r)); f.Object.Ready()&abi.EPOLLIN != 0 {
+		t.Error("some bytes went before the others")
+	}
+	if n, err, _ := p.finish(); n != 2*count || err != abi.OK {
+		t.Errorf("writev: %d, error %d", n, err)
+	}
+	if _, _, more := p.call(nrReadv, r, vectors, count); !more {
+		t.Fatal("all pages in one piece")
+	}
+	if n, err, _ := p.finish(); n != 2*count || err != abi.OK {
+		t.Errorf("readv: %d, error %d", n, err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"nexus/source/kernel/neuron/internal/proc"
 	"nexus/source/kernel/neuron/internal/unixsock"
 	"nexus/source/kernel/neuron/internal/user"
+	"nexus/source/kernel/neuron/internal/vm"
 	"nexus/source/libs/sockns"
 )
 
@@ -150,7 +151,7 @@ func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
 		return 0, err
 	}
 	n, err := sendAll(t, f, m, &r)
-	if err == abi.Blocked {
+	if err == abi.Blocked || err == abi.Again {
 		t.Keep(&r.Files, r.N)
 		r.N = 0
 	}
@@ -160,6 +161,9 @@ func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
 
 // sendAll sends m beside r. A stream that may wait goes on until everything is sent.
 func sendAll(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (int64, abi.Errno) {
+	if err := faultIn(t, vm.Read); err != abi.OK {
+		return 0, err
+	}
 	for {
 		n, stream, err := sendOne(t, f, m, r)
 		t.Done += n
@@ -208,6 +212,9 @@ func (m *message) mayWait(f *file.File) bool {
 // receive receives into m from f, which is a socket; flags are those of the message. A source address is stored at m's name, and its
 // length left in m. With MSG_WAITALL a stream that may wait goes on until the buffer is full, or descriptors came.
 func receive(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n int64, flags int, err abi.Errno) {
+	if err := faultIn(t, vm.Write); err != abi.OK {
+		return 0, 0, err
+	}
 	var from sockns.Address
 	for more := true; more; {
 		var k int

@@ -118,6 +118,9 @@ func vfork(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return 0, err
 }
 
+// stager is the thread whose call has program.Staged, as long as it is Staging.
+var stager *proc.Thread
+
 func sysExecve(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	var p path
 	o, err := p.find(t, abi.AT_FDCWD, a[0])
@@ -128,7 +131,16 @@ func sysExecve(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if !ok || !n.Executable() {
 		return 0, abi.EACCES
 	}
-	if err := program.Staged.Load(t.Memory(), a[1], a[2]); err != abi.OK {
+	switch {
+	case t.Staging:
+	case stager != nil && stager.Staging:
+		t.Yield()
+		return 0, abi.Again
+	default:
+		program.Staged.Begin(a[1], a[2])
+		stager, t.Staging = t, true
+	}
+	if err := program.Staged.Load(t.Memory()); err != abi.OK {
 		return 0, err
 	}
 	return 0, execute(t, n)

@@ -36,6 +36,7 @@ type Buffer struct {
 	left int    // bytes left in all
 	next uint64 // address of the next struct iovec
 	vecs int    // number of those left
+	seen int    // how many of them Ahead has given
 }
 
 // Range is the buffer of n bytes at addr.
@@ -69,7 +70,11 @@ func Vectors(m Memory, addr uint64, count uint64) (Buffer, abi.Errno) {
 			return Buffer{}, abi.EFAULT
 		}
 	}
-	return Buffer{mem: m, left: int(total), next: addr, vecs: int(count)}, abi.OK
+	b := Buffer{mem: m, left: int(total), next: addr, vecs: int(count)}
+	if count <= few {
+		b.seen = b.vecs
+	}
+	return b, abi.OK
 }
 
 func vector(m Memory, va uint64) (addr, n uint64, ok bool) {
@@ -78,6 +83,22 @@ func vector(m Memory, va uint64) (addr, n uint64, ok bool) {
 		return 0, 0, false
 	}
 	return Uint64(b[:8]), Uint64(b[8:]), true
+}
+
+// few vectors are not worth a look ahead.
+const few = 64
+
+// Ahead gives the ranges of a long list one after the other without moving the position; ok is false after the last, or if it cannot be
+// read. It comes before the first move.
+func (b *Buffer) Ahead() (addr uint64, n int, ok bool) {
+	if b.seen >= b.vecs {
+		return 0, 0, false
+	}
+	addr, size, ok := vector(b.mem, b.next+16*uint64(b.seen))
+	if b.seen++; !ok {
+		b.seen = b.vecs
+	}
+	return addr, int(min(size, MaxTransfer)), ok
 }
 
 // Len is the number of bytes left.

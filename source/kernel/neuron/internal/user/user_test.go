@@ -171,3 +171,37 @@ func TestNumbers(t *testing.T) {
 		t.Error("a number across the end")
 	}
 }
+
+// TestAhead gives the ranges of a long list, and of it only, and leaves the position where it is.
+func TestAhead(t *testing.T) {
+	for _, count := range []int{0, 1, 64, 65, 200, user.MaxVectors} {
+		m := make(usertest.Memory, 16*count)
+		parts := make([][2]uint64, count)
+		for i := range parts {
+			parts[i] = [2]uint64{usertest.Base + uint64(i), uint64(i % 3)}
+		}
+		b, err := user.Vectors(m, layout(m, 0, parts), uint64(count))
+		if err != abi.OK {
+			t.Fatal(err)
+		}
+		before, seen := b.Len(), 0
+		for ; ; seen++ {
+			at, n, ok := b.Ahead()
+			if !ok {
+				break
+			}
+			if at != parts[seen][0] || n != int(parts[seen][1]) {
+				t.Fatalf("range %d of %d: %#x, %d bytes", seen, count, at, n)
+			}
+		}
+		if want := map[bool]int{true: count}[count > 64]; seen != want || b.Len() != before {
+			t.Errorf("%d of %d, want %d; %d bytes left of %d", seen, count, want, b.Len(), before)
+		}
+		if n, ok := b.Get(make([]byte, before)); n != before || !ok {
+			t.Errorf("%d vectors: got %d of %d bytes afterwards", count, n, before)
+		}
+		if _, _, ok := b.Ahead(); ok {
+			t.Errorf("%d vectors: a range after the last", count)
+		}
+	}
+}

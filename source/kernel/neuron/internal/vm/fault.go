@@ -163,6 +163,11 @@ func (s *Space) page(va uint64, need Prot) (mem.Phys, bool) {
 	return p, mem.Contains(p)
 }
 
+// FaultIn has the page at va there for a copy by the kernel that follows, if it can be.
+func (s *Space) FaultIn(va uint64, need Prot) {
+	s.page(va, need)
+}
+
 // Load is user.Memory's.
 func (s *Space) Load(b []byte, va uint64) int {
 	n := 0
