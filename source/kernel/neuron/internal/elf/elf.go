@@ -259,7 +259,7 @@ func (m *Image) locatePhdrs(offset uint64) {
 	size := uint64(m.PhdrCount) * phdrSize
 	for i := range m.Segments[:m.Count] {
 		s := &m.Segments[i]
-		if offset >= s.Offset && offset-s.Offset < s.FileSize && s.FileSize-(offset-s.Offset) >= size {
+		if offset >= s.Offset && s.FileSize >= size && offset-s.Offset <= s.FileSize-size {
 			m.Phdrs = s.Address + (offset - s.Offset)
 			return
 		}

@@ -124,18 +124,88 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestHeadersNotLoaded has no segment that covers the program headers.
-func TestHeadersNotLoaded(t *testing.T) {
-	p := defaultPrograms()
-	p[1].Off, p[1].Filesz, p[1].Memsz = 0x1000, 0x810, 0x810
-	p[1].Vaddr = 0x10000
+// TestJustAllowed has files at the bounds, from their right side.
+func TestJustAllowed(t *testing.T) {
+	for name, change := range map[string]func(h *elf.Header64, p []elf.Prog64) []elf.Prog64{
+		"as many program headers as there may be": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			return append(p, make([]elf.Prog64, MaxHeaders-len(p))...)
+		},
+		"what follows the program headers is none": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			h.Phnum = uint16(len(p))
+			return append(p, elf.Prog64{Type: uint32(elf.PT_INTERP)})
+		},
+		"segments in neighbouring pages": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			p[2].Vaddr = 0x11000
+			return p
+		},
+		"up to the last address": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			p[2].Vaddr = MaxAddress - p[2].Memsz
+			return p
+		},
+		"zeros alone, where the file ends": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			p[2].Off, p[2].Vaddr, p[2].Filesz = 0x1800, 0x20800, 0
+			return p
+		},
+		"entry at the first byte of the text": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			h.Entry = 0x10000
+			return p
+		},
+		"entry at its last instruction": func(h *elf.Header64, p []elf.Prog64) []elf.Prog64 {
+			h.Entry = 0x10ffe
+			return p
+		},
+	} {
+		h := defaultHeader()
+		p := change(&h, defaultPrograms())
+		var m Image
+		if code := Parse(assemble(h, p), &m); code != OK || m.Count != 2 {
+			t.Errorf("%s: %v, %d segments, want ok, 2", name, code, m.Count)
+		}
+	}
+}
+
+// TestHeaderAlone: a file is not cut for want of program headers that it does not claim.
+func TestHeaderAlone(t *testing.T) {
 	h := defaultHeader()
-	h.Entry = 0x10000
-	file := assemble(h, p)
-	file = append(file, make([]byte, 0x10)...)
+	var out bytes.Buffer
+	binary.Write(&out, binary.LittleEndian, h)
 	var m Image
-	if code := Parse(file, &m); code != OK || m.Phdrs != 0 {
-		t.Errorf("%v, program headers at %#x, want 0", code, m.Phdrs)
+	if code := Parse(out.Bytes(), &m); code != NoSegments {
+		t.Errorf("%v, want %v", code, NoSegments)
+	}
+}
+
+// TestWhereHeadersLie: AT_PHDR is the address of the program headers in the segment that holds all of them, 0 if none does.
+func TestWhereHeadersLie(t *testing.T) {
+	const table = 6 * phdrSize
+	for _, tt := range []struct {
+		name               string
+		offset             uint64
+		address, off, size uint64 // of the first segment
+		want               uint64
+	}{
+		{"inside", headerSize, 0x10000, 0, 0x1000, 0x10040},
+		{"inside, behind other parts of the file", 0x1200, 0x10100, 0x1100, 0x700, 0x10200},
+		{"at the begin", headerSize, 0x10040, headerSize, 0x900, 0x10040},
+		{"at the end", headerSize, 0x10000, 0, headerSize + table, 0x10040},
+		{"alone", headerSize, 0x10040, headerSize, table, 0x10040},
+		{"cut at the end", headerSize, 0x10000, 0, headerSize + table - 1, 0},
+		{"cut at the begin", headerSize, 0x10041, headerSize + 1, 0x900, 0},
+		{"before all segments", headerSize, 0x10000, 0x1000, 0x800, 0},
+		{"behind all segments", 0x1200, 0x10000, 0, 0x1000, 0},
+		{"where a segment ends", 0x1000, 0x10000, 0, 0x1000, 0},
+	} {
+		h, p := defaultHeader(), defaultPrograms()
+		h.Phoff, h.Entry = tt.offset, (tt.address+1)&^1
+		p[1].Vaddr, p[1].Off, p[1].Filesz, p[1].Memsz = tt.address, tt.off, tt.size, tt.size
+		p[2].Off, p[2].Filesz = 0, 0
+		file := assemble(h, nil)
+		binary.Encode(file[h.Phoff:], binary.LittleEndian, p)
+		binary.LittleEndian.PutUint16(file[offPhdrCount:], uint16(len(p)))
+		var m Image
+		if code := Parse(file, &m); code != OK || m.Phdrs != tt.want {
+			t.Errorf("%s: %v, program headers at %#x, want %#x", tt.name, code, m.Phdrs, tt.want)
+		}
 	}
 }
 
