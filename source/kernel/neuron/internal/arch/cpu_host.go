@@ -17,6 +17,8 @@ var Host struct {
 	Vector     byte
 	VL         uint64
 	VectorUnit uint64
+	// Float is register f0.
+	Float uint64
 	// OpenSBI is the firmware's version.
 	OpenSBI uint64
 	// Device answers accesses to device registers, of any width.
@@ -42,8 +44,8 @@ func WaitForInterrupt() { Host.Time = Host.Alarm }
 func WriteSatp(v uint64)   { Host.Satp = v }
 func FlushTLB()            { Host.Flushes++ }
 func FlushCode()           {}
-func SaveFloat(c *Context) {}
-func LoadFloat(c *Context) {}
+func SaveFloat(c *Context) { c.F[0] = Host.Float }
+func LoadFloat(c *Context) { Host.Float = c.F[0] }
 
 // The host's vector unit has one register that tests look at.
 func SaveVector(c *Context)      { c.Vector[0], c.VL = Host.Vector, Host.VL }

@@ -428,7 +428,7 @@ func TestRemainingTime(t *testing.T) {
 
 // TestOtherCode: when a program has changed the code or registers under a call that goes on, it is forgotten and the new one begins.
 func TestOtherCode(t *testing.T) {
-	for _, register := range []int{arch.PC, arch.A0, arch.A0 + 5, arch.A7} {
+	for _, register := range []int{arch.PC, 10, 11, 12, 13, 14, 15, 17} {
 		t.Run(fmt.Sprint(register), func(t *testing.T) {
 			s := newSleeper(t)
 			s.thread.Done = 9
@@ -442,10 +442,58 @@ func TestOtherCode(t *testing.T) {
 		})
 	}
 	s := newSleeper(t)
+	s.sleep(ways[0], Asked)
+	s.things[0].queue.Notify(abi.EPOLLIN)
+	s.thread.X[9]++
+	s.thread.X[16]++ // a6, which is no argument
+	if s.thread.Begin(); !s.thread.Repeated {
+		t.Error("the call is forgotten for a register that does not name it")
+	}
+	s.thread.drop()
 	s.sleep(ways[7], Asked)
 	*s.process.Action(SIGSEGV) = Action{Handler: handlerPC}
 	s.thread.Fault(SIGSEGV, SegvMapErr, callPC)
 	s.holdsNothing()
+}
+
+// TestFilesBeside: the further files of a call are there when it is made again, and are given back if it is not.
+func TestFilesBeside(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		t.Run(fmt.Sprint("made again ", again), func(t *testing.T) {
+			s := newSleeper(t)
+			var files, back [Beside]*file.File
+			var things [Beside]*thing
+			for i := range Beside {
+				things[i] = new(thing)
+				files[i] = file.New(things[i], 0)
+			}
+			s.thread.Keep(&files, Beside)
+			s.sleep(ways[0], Never)
+			if again {
+				s.things[0].queue.Notify(abi.EPOLLIN)
+				s.thread.Begin()
+				if n := s.thread.Kept(&back); n != Beside || back != files {
+					t.Errorf("%d files came back, want %d", n, Beside)
+				}
+				s.thread.Return(0, abi.OK)
+			} else {
+				signalWith(0)(s)
+				if got := s.outcome(); got != eintr {
+					t.Fatal(got)
+				}
+			}
+			for file.Reap() {
+			}
+			for i := range things {
+				if things[i].closed == again {
+					t.Errorf("file %d is closed: %v", i, !again)
+				}
+				if again {
+					files[i].Release()
+				}
+			}
+		})
+	}
 }
 
 // TestMaskOfACall: the mask that a call brings counts while it lasts; the handler's frame has the one of before.

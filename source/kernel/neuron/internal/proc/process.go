@@ -183,7 +183,7 @@ func (p *Process) Exec(t *Thread, s *vm.Space, program *file.File) {
 		}
 	}
 	t.ID = p.ID // the first thread's, which has ended if it was another
-	t.alternate = Stack{}
+	t.alternate = Stack{Flags: StackDisable}
 	t.clearID = 0
 	p.releaseForker()
 }

@@ -1,6 +1,9 @@
 package proc
 
 import (
+	"math/bits"
+
+	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/user"
 )
@@ -142,14 +145,33 @@ func (t *Thread) SetMask(m SignalSet) {
 // Alternate is t's alternate signal stack.
 func (t *Thread) Alternate() *Stack { return &t.alternate }
 
-// OnAlternate reports whether sp lies on it.
-func (t *Thread) OnAlternate() bool {
-	s := &t.alternate
-	return s.Size != 0 && t.X[arch.SP]-s.Base < s.Size
+// SetAlternate gives t another one (sigaltstack(2)): EPERM while it is on that which it has.
+func (t *Thread) SetAlternate(s Stack) abi.Errno {
+	const minimum = 2048 // MINSIGSTKSZ
+	switch {
+	case t.OnAlternate():
+		return abi.EPERM
+	case s.Flags == StackDisable:
+		s = Stack{Flags: StackDisable}
+	case s.Flags != 0 && s.Flags != StackOnStack:
+		return abi.EINVAL
+	case s.Size < minimum:
+		return abi.ENOMEM
+	default:
+		s.Flags = 0
+	}
+	t.alternate = s
+	return abi.OK
 }
 
-// deliver makes t take the signals that wait for it, and reports whether it can go on. In the middle of its work (phase again) it takes
-// only what ends it.
+// OnAlternate reports whether t's stack pointer is on it.
+func (t *Thread) OnAlternate() bool { return t.alternate.holds(t.X[arch.SP]) }
+
+// holds reports whether sp, which grows down, is on s.
+func (s *Stack) holds(sp uint64) bool { return sp > s.Base && sp-s.Base <= s.Size }
+
+// deliver makes t take the signals that wait for it, its own before those of the process, and reports whether it can go on. In the middle
+// of its work (phase again) it takes only what ends it.
 func (t *Thread) deliver() bool {
 	p := t.Process
 	for {
@@ -160,13 +182,12 @@ func (t *Thread) deliver() bool {
 		if due == 0 {
 			return true
 		}
-		n := lowest(due)
-		code := int32(siTkill)
-		if t.pending&One(n) == 0 {
-			code = siUser
+		from, code := &t.pending, int32(siTkill)
+		if *from&due == 0 {
+			from, code = &p.pending, siUser
 		}
-		t.pending &^= One(n)
-		p.pending &^= One(n)
+		n := lowest(*from & due)
+		*from &^= One(n)
 		if p.ignores(n) {
 			continue
 		}
@@ -193,14 +214,7 @@ func (p *Process) deadly(s SignalSet) (ends SignalSet) {
 	return ends
 }
 
-func lowest(s SignalSet) int {
-	for n := 1; n <= signals; n++ {
-		if s&One(n) != 0 {
-			return n
-		}
-	}
-	return 0
-}
+func lowest(s SignalSet) int { return bits.TrailingZeros64(uint64(s)) + 1 }
 
 // Codes of siginfo (asm-generic/siginfo.h).
 const (
@@ -245,11 +259,14 @@ const (
 // frame makes t enter its handler of signal n.
 func (t *Thread) frame(n int, code int32, addr uint64) bool {
 	a := &t.Process.actions[n]
-	sp := t.X[arch.SP]
-	if a.Flags&flagOnStack != 0 && t.alternate.Size != 0 && t.alternate.Flags&StackDisable == 0 && !t.OnAlternate() {
+	sp, size, within := t.X[arch.SP], frameSize+t.vectorSize(), t.OnAlternate()
+	if a.Flags&flagOnStack != 0 && t.alternate.Size != 0 && !within {
 		sp = t.alternate.Base + t.alternate.Size
 	}
-	sp = (sp - frameSize - t.vectorSize()) &^ 15
+	if within && !t.alternate.holds(sp-size) {
+		return false
+	}
+	sp = (sp - size) &^ 15
 	t.Hart.SyncFloat(&t.Context)
 	m := t.Memory()
 	var head [siginfoSize + ucRegisters]byte
@@ -292,7 +309,9 @@ func (t *Thread) SignalReturn() {
 	mask, ok := user.LoadUint64(m, uc+ucMask)
 	fcsr, ok2 := user.LoadUint64(m, uc+ucFCSR)
 	var x [32]uint64
-	if !ok || !ok2 || !loadWords(m, uc+ucRegisters, x[:]) || !loadWords(m, uc+ucFloat, t.F[:]) || !t.loadVector(m, uc) {
+	var stack [3]uint64
+	if !ok || !ok2 || !loadWords(m, uc+ucStack, stack[:]) || !loadWords(m, uc+ucRegisters, x[:]) || !loadWords(m, uc+ucFloat, t.F[:]) ||
+		!t.loadVector(m, uc) {
 		t.Die(SIGSEGV, "bad signal frame, sp", t.X[arch.SP])
 		return
 	}
@@ -301,6 +320,7 @@ func (t *Thread) SignalReturn() {
 	if t.Hart.Floating == &t.Context {
 		arch.LoadFloat(&t.Context)
 	}
+	t.SetAlternate(Stack{Base: stack[0], Flags: uint64(uint32(stack[1])), Size: stack[2]}) // else it stays, as on Linux
 	t.SetMask(SignalSet(mask))
 }
 

@@ -53,7 +53,7 @@ func NewThread(p *Process, h *arch.Hart) (*Thread, abi.Errno) {
 			continue
 		}
 		threadHint = i + 1
-		*t = Thread{Process: p, state: blocked}
+		*t = Thread{Process: p, state: blocked, alternate: Stack{Flags: StackDisable}}
 		t.Hart = h
 		t.ID = p.ID
 		if p.threads > 0 {

@@ -86,14 +86,9 @@ func loadMask(t *proc.Thread, va, size uint64) abi.Errno {
 }
 
 func sysSigaltstack(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	const minimum = 2048
-	m, s := t.Memory(), t.Alternate()
-	old := *s
-	switch {
-	case t.OnAlternate():
+	m, old := t.Memory(), *t.Alternate()
+	if t.OnAlternate() {
 		old.Flags = proc.StackOnStack
-	case s.Size == 0:
-		old.Flags = proc.StackDisable
 	}
 	if a[0] != 0 {
 		var b [24]byte
@@ -101,19 +96,9 @@ func sysSigaltstack(t *proc.Thread, a *Args) (int64, abi.Errno) {
 			return 0, abi.EFAULT
 		}
 		n := proc.Stack{Base: user.Uint64(b[0:]), Flags: uint64(user.Uint32(b[8:])), Size: user.Uint64(b[16:])}
-		switch {
-		case t.OnAlternate():
-			return 0, abi.EPERM
-		case n.Flags&^(proc.StackDisable|proc.StackOnStack) != 0:
-			return 0, abi.EINVAL
-		case n.Flags&proc.StackDisable != 0:
-			n = proc.Stack{Flags: proc.StackDisable}
-		case n.Size < minimum:
-			return 0, abi.ENOMEM
-		default:
-			n.Flags = 0
+		if err := t.SetAlternate(n); err != abi.OK {
+			return 0, err
 		}
-		*s = n
 	}
 	if a[1] != 0 {
 		var b [24]byte
