@@ -173,15 +173,23 @@ func (s *Space) split(a *Area, va uint64) abi.Errno {
 	return abi.OK
 }
 
-// cut makes start and end borders of areas.
+// cut makes start and end borders of areas, or nothing of both.
 func (s *Space) cut(start, end uint64) abi.Errno {
-	if a := s.find(start); a != nil && a.Start != start {
-		if err := s.split(a, start); err != abi.OK {
+	before := s.find(start)
+	if before != nil && before.Start != start {
+		if err := s.split(before, start); err != abi.OK {
 			return err
 		}
+	} else {
+		before = nil
 	}
-	if a := s.find(end); a != nil && a.Start != end {
-		return s.split(a, end)
+	a := s.find(end)
+	if a == nil || a.Start == end {
+		return abi.OK
 	}
-	return abi.OK
+	err := s.split(a, end)
+	if err != abi.OK && before != nil {
+		s.join(before)
+	}
+	return err
 }

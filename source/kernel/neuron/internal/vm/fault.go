@@ -3,6 +3,7 @@ package vm
 import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
+	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
 )
 
@@ -69,9 +70,12 @@ func (s *Space) fill(a *Area, va uint64, need Prot) Fault {
 // around is how many pages a fault on a file's page looks at: an aligned group, which lies in one table.
 const around = 16
 
-// fillAround maps the whole pages of a near va, whose table is t, that are not mapped yet and cost no memory. A program that
-// begins touches hundreds of its file's pages, most of them beside each other, and a trap costs more than an entry.
+// fillAround maps the whole pages of a near va, whose table is t, that are not mapped yet: of a file that never changes, whose pages
+// cost no memory. A program that begins touches hundreds of its file's pages, most of them beside each other, and a trap costs more than an entry.
 func (s *Space) fillAround(a *Area, t mem.Phys, va uint64) {
+	if a.File.Object.Mapping() != file.MapsConstant {
+		return
+	}
 	group := va &^ (around*mem.PageSize - 1)
 	start := max(group, a.Start)
 	end := min(group+around*mem.PageSize, a.Start+a.Bytes&^(mem.PageSize-1))
@@ -81,10 +85,6 @@ func (s *Space) fillAround(a *Area, t mem.Phys, va uint64) {
 		}
 		p, err := a.object(at)
 		if err != abi.OK {
-			return
-		}
-		if mem.Refs(p) != 0 {
-			mem.Free(p)
 			return
 		}
 		s.set(t, at, a.entry(p, 0))

@@ -57,11 +57,12 @@ type world struct {
 	spaces [spaceCount]*Space
 	pages  [spaceCount]map[int]*mapped
 	files  []source
+	pieces bool // calls go on in pieces, which do not join everything
 }
 
 // newWorld has, beside two spaces, an archive's file that ends in the middle of a page, a memfd, and a window.
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, hart: &arch.Hart{}}
+	w := &world{t: t, hart: &arch.Hart{}, pieces: pieceWork < 1<<14}
 	mem.InitHost(1024, 2*filePages)
 	root, _ := mem.Alloc()
 	tableAt(root)[userHalf] = pteValid | pteGlobal
@@ -101,7 +102,11 @@ func newPages(t testing.TB, first int) (pages []mem.Phys) {
 
 func (w *world) addFile(s source) {
 	if s.f == nil {
-		s.f = file.New(&object{pages: s.pages}, abi.O_RDWR)
+		mapping := file.MapsPages
+		if s.private {
+			mapping = file.MapsConstant
+		}
+		s.f = file.New(&object{mapping: mapping, pages: s.pages}, abi.O_RDWR)
 	}
 	for _, p := range s.pages {
 		s.want = append(s.want, read(p))
@@ -314,10 +319,14 @@ func (w *world) load(which, first, n int) {
 // check looks at every entry without touching a page, at every count, and at the files.
 func (w *world) check(after string) {
 	w.t.Helper()
-	used := 0
+	used, areas := 0, 0
 	seen := map[mem.Phys]bool{}
 	for i, s := range w.spaces {
 		used += w.checkSpace(after, s, w.pages[i], seen)
+		areas += s.Areas()
+	}
+	if got := Areas(); got != areas {
+		w.t.Fatalf("after %s: %d areas in use, the spaces have %d", after, got, areas)
 	}
 	if got := w.free - mem.Available(); got != used {
 		w.t.Fatalf("after %s: %d pages are taken, %d are mapped", after, got, used)
@@ -335,55 +344,54 @@ func (w *world) check(after string) {
 func (w *world) checkSpace(after string, s *Space, pages map[int]*mapped, seen map[mem.Phys]bool) (used int) {
 	w.t.Helper()
 	fail := func(p int, text string) { w.t.Fatalf("after %s: page %d: %s", after, p, text) }
-	own, objects, tables := 0, 0, 1
-	root := tableAt(s.root)
-	for i, r := range root[:userHalf] {
-		if r&pteValid == 0 {
-			continue
+	own, objects := 0, 0
+	tables := eachEntry(w.t, s, func(va uint64, e pte) {
+		p := int(va-modelBase) / page
+		m := pages[p]
+		if m == nil {
+			fail(p, "mapped where no area is")
 		}
-		tables++
-		middles := uint32(0)
-		for j, m := range tableAt(r.phys()) {
-			if m&pteValid == 0 {
-				continue
-			}
-			middles++
-			tables++
-			leaves := uint32(0)
-			for k, e := range tableAt(m.phys()) {
-				if e&pteValid == 0 {
-					continue
-				}
-				leaves++
-				p := (i<<30 + j<<21 + k<<12 - modelBase) / page
-				m := pages[p]
-				if m == nil {
-					fail(p, "mapped where no area is")
-				}
-				w.checkEntry(fail, p, m, e)
-				if e&pteOwn == 0 {
-					objects++
-					continue
-				}
-				own++
-				if seen[e.phys()] || mem.Refs(e.phys()) != 1 {
-					fail(p, "its own page is counted twice")
-				}
-				seen[e.phys()] = true
-			}
-			if leaves == 0 || leaves != *mem.Note(m.phys()) {
-				w.t.Fatalf("after %s: a table of %d entries says %d", after, leaves, *mem.Note(m.phys()))
-			}
+		w.checkEntry(fail, p, m, e)
+		if e&pteOwn == 0 {
+			objects++
+			return
 		}
-		if middles == 0 || middles != *mem.Note(r.phys()) {
-			w.t.Fatalf("after %s: a table of %d tables says %d", after, middles, *mem.Note(r.phys()))
+		own++
+		if seen[e.phys()] || mem.Refs(e.phys()) != 1 {
+			fail(p, "its own page is counted twice")
 		}
-	}
+		seen[e.phys()] = true
+	})
 	if a, b, c := s.Usage(); a != own || b != objects || c != tables {
 		w.t.Fatalf("after %s: usage %d, %d, %d, want %d, %d, %d", after, a, b, c, own, objects, tables)
 	}
 	w.checkAreas(after, s, pages)
 	return own + tables
+}
+
+// eachEntry calls visit for each page that s maps, as the processor finds them, and returns how many tables there are. None is empty, and each
+// counts what it holds.
+func eachEntry(t testing.TB, s *Space, visit func(va uint64, e pte)) (tables int) {
+	t.Helper()
+	var walk func(table mem.Phys, level int, va uint64) (n uint32)
+	walk = func(table mem.Phys, level int, va uint64) (n uint32) {
+		tables++
+		for i, e := range tableAt(table) {
+			if e&pteValid == 0 || level == 2 && i >= userHalf {
+				continue
+			}
+			n++
+			at := va + uint64(i)<<(mem.PageShift+9*level)
+			if level == 0 {
+				visit(at, e)
+			} else if held := walk(e.phys(), level-1, at); held == 0 || held != *mem.Note(e.phys()) {
+				t.Fatalf("a table at %#x of %d entries says %d", at, held, *mem.Note(e.phys()))
+			}
+		}
+		return n
+	}
+	walk(s.root, 2, 0)
+	return tables
 }
 
 func (w *world) checkEntry(fail func(int, string), p int, m *mapped, e pte) {
@@ -408,7 +416,7 @@ func (w *world) checkEntry(fail func(int, string), p int, m *mapped, e pte) {
 	}
 }
 
-// checkAreas wants areas in order, apart, and alike no two neighbours.
+// checkAreas wants areas in order, apart, each page's to say what was mapped there, and no border between neighbours that are alike.
 func (w *world) checkAreas(after string, s *Space, pages map[int]*mapped) {
 	w.t.Helper()
 	n, held := 0, 0
@@ -420,7 +428,7 @@ func (w *world) checkAreas(after string, s *Space, pages map[int]*mapped) {
 		}
 		for va := a.Start; va < a.End; va += page {
 			m := pages[int(va-modelBase)/page]
-			if m == nil || m.File != a.File || m.Prot != a.Prot || m.Shared != a.Shared {
+			if m == nil || !m.is(a.part(va, va+page)) {
 				w.t.Fatalf("after %s: the area of page %d is not what was mapped", after, int(va-modelBase)/page)
 			}
 		}
@@ -428,6 +436,31 @@ func (w *world) checkAreas(after string, s *Space, pages map[int]*mapped) {
 	if n != s.count || held != len(pages) {
 		w.t.Fatalf("after %s: %d areas of %d pages, counted %d, want %d pages", after, n, held, s.count, len(pages))
 	}
+	if want := runs(pages); n != want && !w.pieces {
+		w.t.Fatalf("after %s: %d areas, want %d", after, n, want)
+	}
+}
+
+// is reports whether a one-page area says what m does.
+func (m *mapped) is(a Area) bool {
+	same := m.File == a.File && m.Prot == a.Prot && m.Shared == a.Shared && m.MayWrite == a.MayWrite && m.MayExec == a.MayExec
+	return same && (m.File == nil || uint64(m.index) == a.Index && m.bytes == a.Bytes && m.Zeros == a.Zeros)
+}
+
+// runs is how many areas are needed: a page goes on with the one before if it is mapped alike, and of a file the next page. A file's
+// bytes have no gap in an area.
+func runs(pages map[int]*mapped) (n int) {
+	for p, m := range pages {
+		b := pages[p-1]
+		alike := b != nil && b.File == m.File && b.Prot == m.Prot && b.Shared == m.Shared && b.MayWrite == m.MayWrite && b.MayExec == m.MayExec
+		if alike && m.File != nil {
+			alike = b.index+1 == m.index && b.Zeros == m.Zeros && (b.bytes == page || m.bytes == 0)
+		}
+		if !alike {
+			n++
+		}
+	}
+	return n
 }
 
 // FuzzSpaces compares spaces that share files with a model under any sequence of operations.

@@ -136,8 +136,11 @@ func inUser(start, size uint64) bool {
 // bytes are done, and the next call's Done.
 func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	size := pageUp(m.Size)
-	if m.Size == 0 || size == 0 || m.Start%mem.PageSize != 0 && m.Fixed {
+	if m.Size == 0 || m.Start%mem.PageSize != 0 && m.Fixed {
 		return 0, abi.EINVAL
+	}
+	if size == 0 {
+		return 0, abi.ENOMEM
 	}
 	if m.Prot&Write != 0 && !m.MayWrite || m.Prot&Exec != 0 && !m.MayExec {
 		return 0, abi.EACCES
@@ -245,8 +248,10 @@ func (w *walk) result(start uint64) (done uint64, err abi.Errno) {
 // unmap removes what is mapped in w's range, as far as its work lasts: at least a little.
 func (s *Space) unmap(w *walk) abi.Errno {
 	end := w.end
-	if err := s.cut(w.at, end); err != abi.OK {
-		return err
+	if a := s.find(w.at); a != nil && a.Start != w.at {
+		if err := s.split(a, w.at); err != abi.OK {
+			return err
+		}
 	}
 	link := &s.first
 	for *link != nil && (*link).Start < w.at {
@@ -255,7 +260,7 @@ func (s *Space) unmap(w *walk) abi.Errno {
 	any := false
 	a := *link
 	for ; a != nil && a.Start < end && w.work > 0; a = *link {
-		w.at, w.end = a.Start, a.End
+		w.at, w.end = a.Start, min(a.End, end)
 		any = s.clear(w) || any
 		if w.at < a.End {
 			rest := a.part(w.at, a.End)
@@ -280,14 +285,15 @@ func (s *Space) unmap(w *walk) abi.Errno {
 // Munmap: the areas change with the first, and the entries of pages that are there follow.
 func (s *Space) Protect(start, size uint64, prot Prot, done uint64) (uint64, abi.Errno) {
 	prot = prot.normal()
-	size = pageUp(size)
-	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
+	switch {
+	case start%mem.PageSize != 0:
 		return 0, abi.EINVAL
-	}
-	if size == 0 {
+	case size == 0:
 		return 0, abi.OK
+	case start+pageUp(size) <= start:
+		return 0, abi.ENOMEM
 	}
-	end, refused := s.protectable(start, start+size, prot)
+	end, refused := s.protectable(start, start+pageUp(size), prot)
 	if end <= start+done {
 		return 0, refused
 	}
@@ -342,15 +348,15 @@ func (s *Space) rejoin(start, end uint64) {
 // Discard drops the program's own pages in the range, which read as zero (or as the object) afterwards. ENOMEM if part of it
 // is not mapped; the rest is dropped all the same. Pieces as for Munmap.
 func (s *Space) Discard(start, size, done uint64) (uint64, abi.Errno) {
-	size = pageUp(size)
-	if start%mem.PageSize != 0 || start > UserEnd || size > UserEnd-start {
+	end := start + pageUp(size)
+	if start%mem.PageSize != 0 || end < start || end == start && size != 0 {
 		return 0, abi.EINVAL
 	}
-	w := walk{at: start + done, end: start + size, work: pieceWork}
+	w := walk{at: start + done, end: min(end, UserEnd), work: pieceWork}
 	if s.clear(&w) {
 		arch.FlushTLB()
 	}
-	if w.at == w.end && !s.covered(start, w.end) {
+	if w.at >= w.end && !s.covered(start, end) {
 		return 0, abi.ENOMEM
 	}
 	return w.result(start)

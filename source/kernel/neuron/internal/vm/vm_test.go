@@ -15,9 +15,12 @@ const page = mem.PageSize
 // object is a file of whole pages outside the managed memory's counts, as the boot archive's are.
 type object struct {
 	file.Defaults
-	pages []mem.Phys
-	open  bool
+	mapping file.Mapping
+	pages   []mem.Phys
+	open    bool
 }
+
+func (o *object) Mapping() file.Mapping { return o.mapping }
 
 func (o *object) Stat(st *abi.Stat) { st.Size = int64(len(o.pages)) * page }
 func (o *object) Close() bool       { o.open = false; return true }
@@ -46,7 +49,7 @@ func setup(t *testing.T, n int) (*Space, *arch.Hart) {
 
 func newObject(t *testing.T, n int) (*object, *file.File) {
 	t.Helper()
-	o := &object{open: true}
+	o := &object{open: true, mapping: file.MapsConstant}
 	for i := range n {
 		p, ok := mem.AllocContiguous(1) // like the archive's pages, these have no count
 		if !ok {
@@ -334,7 +337,7 @@ func TestBadRanges(t *testing.T) {
 		want abi.Errno
 	}{
 		{"empty", Map{Prot: Read}, abi.EINVAL},
-		{"size wraps", Map{Size: ^uint64(0), Prot: Read}, abi.EINVAL},
+		{"size wraps", Map{Size: ^uint64(0), Prot: Read}, abi.ENOMEM},
 		{"huge", Map{Size: 1 << 40, Prot: Read}, abi.ENOMEM},
 		{"fixed unaligned", Map{Start: 0x10001, Size: page, Fixed: true}, abi.EINVAL},
 		{"fixed at 0", Map{Start: 0, Size: page, Fixed: true}, abi.ENOMEM},
