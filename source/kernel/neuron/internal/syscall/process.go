@@ -348,6 +348,7 @@ const (
 
 func sysGetrandom(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	flags := uint32(a[2])
+	bytes(t, a[0], a[1])
 	switch {
 	case flags&^(grndNonblock|grndRandom|grndInsecure) != 0, flags&grndRandom != 0 && flags&grndInsecure != 0:
 		return 0, abi.EINVAL
@@ -357,7 +358,6 @@ func sysGetrandom(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	default:
 		return 0, t.Block(&random.Seeding, abi.EPOLLIN)
 	}
-	bytes(t, a[0], a[1])
 	n, err := random.Read(&t.Rest)
 	t.Done += n
 	switch {
