@@ -592,6 +592,81 @@ func TestExecBecomesTheLeader(t *testing.T) {
 	}
 }
 
+// TestClearID: a thread that ends or executes a program clears its word and wakes who waits for it, while somebody else has the memory.
+func TestClearID(t *testing.T) {
+	const word, old = heapBase + 8, 7
+	alone := func(t *testing.T, first *Process, h *arch.Hart) *Thread {
+		_, th := newProcess(t, first, h)
+		return th
+	}
+	ofTwo := func(t *testing.T, first *Process, h *arch.Hart) *Thread {
+		p, _ := newProcess(t, first, h)
+		th, _ := NewThread(p, h)
+		return th
+	}
+	borrower := func(t *testing.T, first *Process, h *arch.Hart) *Thread {
+		p, _ := NewProcess(first)
+		p.Space = first.Space.Ref()
+		th, _ := NewThread(p, h)
+		return th
+	}
+	exit := func(th *Thread) { th.Exit(0) }
+	execute := func(th *Thread) {
+		space, _ := vm.NewSpace()
+		th.Process.Exec(th, space, nil)
+	}
+	for _, tt := range []struct {
+		what    string
+		make    func(*testing.T, *Process, *arch.Hart) *Thread
+		leave   func(*Thread)
+		cleared bool
+	}{
+		{"one of two threads ends", ofTwo, exit, true},
+		{"one of two threads executes a program", ofTwo, execute, false},
+		{"the last thread ends", alone, exit, false},
+		{"the one thread executes a program", alone, execute, false},
+		{"who borrows memory ends", borrower, exit, true},
+		{"who borrows memory executes a program", borrower, execute, true},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			first, waiter, h := boot(t)
+			th := tt.make(t, first, h)
+			th.SetClearID(word)
+			space := th.Process.Space // stays until Reap
+			user.StoreUint32(space, word, old)
+			Schedule(h)
+			key, _ := space.Key(word, false)
+			waiter.WaitFutex(key)
+			tt.leave(th)
+			v, ok := user.LoadUint32(space, word)
+			if !ok || (v == 0) != tt.cleared || v != 0 && v != old {
+				t.Errorf("the word is %d, cleared %v, want %v", v, v == 0, tt.cleared)
+			}
+			if woken := waiter.state == runnable; woken != tt.cleared {
+				t.Errorf("who waits for it is woken %v, want %v", woken, tt.cleared)
+			}
+			if th.state != dead && th.clearID != 0 {
+				t.Error("the next program has the word of the one before")
+			}
+		})
+	}
+}
+
+// TestExecForgetsHandlers: what a program ignores the next one ignores, without flags and masks.
+func TestExecForgetsHandlers(t *testing.T) {
+	p, a, _ := boot(t)
+	*p.Action(10) = Action{Handler: handlerPC, Flags: flagRestart, Mask: 1}
+	*p.Action(12) = Action{Handler: sigIgnore, Flags: flagOnStack, Mask: 1}
+	space, _ := vm.NewSpace()
+	p.Exec(a, space, nil)
+	if got := *p.Action(10); got != (Action{}) {
+		t.Errorf("a handler became %+v", got)
+	}
+	if got := *p.Action(12); got != (Action{Handler: sigIgnore}) {
+		t.Errorf("an ignored signal's action became %+v", got)
+	}
+}
+
 // TestProcessorTime: a thread's is its own, a process's that of all its threads, both up to the moment.
 func TestProcessorTime(t *testing.T) {
 	s := newSleeper(t)

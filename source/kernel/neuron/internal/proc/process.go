@@ -171,6 +171,7 @@ func (p *Process) Exec(t *Thread, s *vm.Space, program *file.File) {
 			o.end()
 		}
 	}
+	t.release()
 	old := p.Space
 	p.Space, p.Program = s, swapFile(p.Program, program)
 	if old != nil {
@@ -179,12 +180,12 @@ func (p *Process) Exec(t *Thread, s *vm.Space, program *file.File) {
 	p.Files.Exec()
 	for i := range p.actions {
 		if p.actions[i].Handler != sigIgnore {
-			p.actions[i] = Action{}
+			p.actions[i].Handler = sigDefault
 		}
+		p.actions[i].Flags, p.actions[i].Mask = 0, 0
 	}
 	t.ID = p.ID // the first thread's, which has ended if it was another
 	t.alternate = Stack{Flags: StackDisable}
-	t.clearID = 0
 	p.releaseForker()
 }
 

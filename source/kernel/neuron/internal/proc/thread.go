@@ -94,7 +94,7 @@ func (t *Thread) Clone(p *Process) (*Thread, abi.Errno) {
 	return u, abi.OK
 }
 
-// SetClearID asks for the word at va to be zeroed, and its futex woken, when t ends (CLONE_CHILD_CLEARTID).
+// SetClearID asks for the word at va to be zeroed, and its futex woken, when t ends or executes a program (CLONE_CHILD_CLEARTID).
 func (t *Thread) SetClearID(va uint64) { t.clearID = va }
 
 // Forks makes t wait until child executes a program or ends (vfork).
@@ -114,6 +114,18 @@ func (t *Thread) Exit(code int32) {
 	p.retarget()
 }
 
+// release tells whoever else has t's address space that t leaves it.
+func (t *Thread) release() {
+	s := t.Process.Space
+	shared := t.Process.threads > 1 || s != nil && s.Borrowed()
+	if t.clearID != 0 && s != nil && shared && user.StoreUint32(s, t.clearID, 0) {
+		if key, err := s.Key(t.clearID, false); err == abi.OK {
+			Wake(key, 1)
+		}
+	}
+	t.clearID = 0
+}
+
 // end takes t off everything it is on. Its place is free afterwards.
 func (t *Thread) end() {
 	t.unqueue()
@@ -121,11 +133,7 @@ func (t *Thread) end() {
 	if t.forked != nil {
 		t.forked.forker = nil
 	}
-	if t.clearID != 0 && t.Process.Space != nil && user.StoreUint32(t.Memory(), t.clearID, 0) {
-		if key, err := t.Process.Space.Key(t.clearID, false); err == abi.OK {
-			Wake(key, 1)
-		}
-	}
+	t.release()
 	if t.Namespace != nil {
 		t.Namespace.Release()
 	}

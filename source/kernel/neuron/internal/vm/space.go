@@ -103,6 +103,9 @@ func Reap() (more bool) {
 	return dying.first != nil
 }
 
+// Borrowed reports whether more than one process has the space.
+func (s *Space) Borrowed() bool { return s.refs > 1 }
+
 // Usage is what the space holds, in pages: its own memory, memory it shares with others, and page tables.
 func (s *Space) Usage() (resident, shared, tables int) { return s.resident, s.shared, s.tables }
 

@@ -180,6 +180,20 @@ func TestProtection(t *testing.T) {
 	if f := s.Touch(va, Write); f != FaultAccess {
 		t.Errorf("before the hole: %d, want FaultAccess", f)
 	}
+	for _, size := range []uint64{UserEnd, 1 << 50} { // the hole may be where no program has memory
+		if err := protectAll(s, va, size, Read|Write); err != abi.ENOMEM {
+			t.Errorf("Protect of %#x bytes: %d, want ENOMEM", size, err)
+		}
+		if f := s.Touch(va, Write); f != FaultNone {
+			t.Errorf("in %#x bytes: %d, want FaultNone", size, f)
+		}
+		protectAll(s, va, page, Read)
+	}
+	for _, r := range [][2]uint64{{va, ^uint64(0)}, {UserEnd, page}, {1 << 63, page}} {
+		if err := protectAll(s, r[0], r[1], Read|Write); err != abi.ENOMEM {
+			t.Errorf("Protect(%#x, %#x): %d, want ENOMEM", r[0], r[1], err)
+		}
+	}
 }
 
 func TestDeviceWindowNeverExecutes(t *testing.T) {
