@@ -34,20 +34,6 @@ var differences = []struct {
 	{"sendmsg", "", "ETOOMANYREFS", "CAVEATS: no rings of sockets that wait at each other"},
 	{"sendmsg", "EINVAL", "ENOTSOCK", "qemu-user reads the message before Linux sees the descriptor"},
 	{"mprotect", "ENOMEM", "0x0", "qemu-user, of a shared mapping behind its file's end; Linux itself says 0"},
-	// Which of two errors comes first, and the like: to be mended.
-	{"epoll_ctl", "EPERM", "EINVAL", "Linux looks first whether the watched file can be watched"},
-	{"ftruncate", "EINVAL", "EBADF", "Linux looks first at the size"},
-	{"pread64", "EINVAL", "EBADF", "Linux looks first at the offset"},
-	{"pwrite64", "EINVAL", "EBADF", "the same"},
-	{"sendto", "EINVAL", "EISCONN", "Linux looks first at the address's family, of a datagram socket"},
-	{"read", "EAGAIN", "0x0", "a datagram socket that was shut down has no end of file while it does not wait"},
-	{"readv", "EAGAIN", "0x0", "the same"},
-	{"recvfrom", "EAGAIN", "0x0", "the same"},
-	{"recvmsg", "EAGAIN", "0x0", "the same"},
-	{"writev", "0x0", "EINVAL", "no bytes at all are 0, whatever the file"},
-	{"writev", "0x0", "EPIPE", "the same"},
-	{"readv", "0x0", "EINVAL", "the same"},
-	{"writev", "0x8", "EINVAL", "an eventfd is given one buffer after the other"},
 	{"futex", "", "ENOSYS", "system-calls.md: WAIT, WAKE, WAIT_BITSET and WAKE_BITSET with all bits"},
 }
 

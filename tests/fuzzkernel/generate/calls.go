@@ -116,8 +116,8 @@ func init() {
 		{name: "listen", weight: 3, args: []arg{fd(inet), constant(0, 1, 16, ^uint64(0))}, waits: true},
 		{name: "accept", weight: 2, args: []arg{fd(inet), often(null, noisy), often(null, noisy)}, gives: inet, waits: true},
 		{name: "connect", weight: 3, args: []arg{fd(inet), addressIP, constant(16, 16, 16, 2)}, waits: true},
-		{name: "getsockname", weight: 1, args: []arg{fd(sockets), noisy, often(length, noisy)}},
-		{name: "getpeername", weight: 1, args: []arg{fd(sockets), noisy, often(length, noisy)}},
+		{name: "getsockname", weight: 1, args: []arg{fd(sockets), noisy, nameLength}},
+		{name: "getpeername", weight: 1, args: []arg{fd(sockets), noisy, nameLength}},
 		{name: "sendto", weight: 8, args: []arg{fd(sockets), in, size, sendFlags, often(null, addressIP), constant(0, 16)}},
 		{name: "recvfrom", weight: 8, args: []arg{fd(sockets), out, size, receiveFlags, usual(often(null, out), null), usual(often(null, length), null)}},
 		{name: "setsockopt", weight: 3, args: []arg{fd(sockets), constant(1, 1, 6, 0), optionName, length, constant(4, 4, 8, 0)}},
@@ -206,6 +206,14 @@ func length(g *gen) program.Value {
 		return number(g.words(g.pick(4, 16, 0, 8, 128)))
 	}
 	return number(g.words(g.pick(4, 16, 0, 8, 1<<31, 128)))
+}
+
+// nameLength is where the size of a socket's name is. One that is noise qemu-user may take for more than there is.
+func nameLength(g *gen) program.Value {
+	if g.alone {
+		return length(g)
+	}
+	return often(length, noisy)(g)
 }
 
 func optionName(g *gen) program.Value {
@@ -468,7 +476,7 @@ func (g *gen) mmap() {
 		f &^= 0x100000
 		offset &^= 4095
 		if v, ok := g.of(memory); ok && f&0x20 == 0 {
-			file, prot = v, prot&^4
+			file = v
 		} else {
 			f |= 0x20
 		}

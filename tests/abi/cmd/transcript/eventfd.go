@@ -51,6 +51,41 @@ func eventfds(r *report) {
 	get("semaphore, third", fd)
 	unix.Close(fd)
 
+	one, most := binary.NativeEndian.AppendUint64(nil, 1), binary.NativeEndian.AppendUint64(nil, math.MaxUint64-1)
+	for _, tc := range []struct {
+		what    string
+		vectors [][]byte
+	}{
+		{"two numbers", [][]byte{one, one}},
+		{"one in two halves", [][]byte{one[:4], one[4:]}},
+		{"one and a half", [][]byte{one, one[:4], one}},
+		{"two with nothing between", [][]byte{one, nil, one, nil}},
+		{"one and one too many", [][]byte{one, most}},
+		{"no bytes", [][]byte{nil, nil}},
+	} {
+		fd = must(unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC))
+		n, err = unix.Writev(fd, tc.vectors)
+		r.number("writev of "+tc.what, n, err)
+		get("and the sum", fd)
+		unix.Close(fd)
+	}
+	fd = must(unix.Eventfd(1, unix.EFD_CLOEXEC))
+	n, err = unix.Readv(fd, [][]byte{buffer[:3], buffer[3:12]})
+	r.number("readv of one in pieces", n, err)
+	n, err = unix.Readv(fd, [][]byte{nil})
+	r.number("readv of no bytes", n, err)
+	put("add all that there is room for", fd, math.MaxUint64-1)
+	done := make(chan struct{})
+	go func() {
+		n, err = again(func() (int, error) { return unix.Write(fd, one) })
+		close(done)
+	}()
+	get("read it", fd)
+	<-done
+	r.number("a write that may have waited for that", n, err)
+	get("and what it wrote", fd)
+	unix.Close(fd)
+
 	fd = must(unix.Eventfd(0, unix.EFD_CLOEXEC))
 	go unix.Write(fd, binary.NativeEndian.AppendUint64(nil, 9))
 	get("wait for another thread", fd)

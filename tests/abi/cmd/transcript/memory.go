@@ -90,6 +90,10 @@ func memory(r *report) {
 	r.err("protect a range with a hole", mprotect(base, 4*pageSize, readWrite))
 	r.err("protect an odd address", mprotect(base+1, pageSize, readWrite))
 	r.err("protect with bad bits", mprotect(base, pageSize, 0x100))
+	r.err("protect nothing with bad bits", mprotect(base, 0, 0x100))
+	r.err("protect with PROT_SEM", mprotect(base, pageSize, readWrite|8))
+	r.err("protect what is far away", mprotect(1<<46, pageSize, readWrite))
+	r.err("protect all addresses", mprotect(base, -1, readWrite))
 
 	r.err("protect to read", mprotect(base+4*pageSize, pageSize, unix.PROT_READ))
 	r.say("write to what is read-only", "offset %#x", int(fault(func() { m[4*pageSize+0x123] = 1 })-base))
@@ -227,6 +231,9 @@ func memfds(r *report) {
 	private := must(mmap(0, pageSize, readWrite, unix.MAP_PRIVATE, fd, 0))
 	bytesAt(private, 16)[10] = 'X'
 	r.say("a private mapping", "%q and %q", bytesAt(private+10, 7), bytesAt(first+10, 7))
+	code, err := mmap(0, pageSize, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED, fd, 0)
+	r.err("map it to execute", err)
+	munmap(code, pageSize)
 	unix.Close(fd)
 	r.say("the memory outlives the descriptor", "%q", bytesAt(first+10, 7))
 	munmap(first, 2*pageSize)

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os"
+	"os/signal"
+	"time"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -84,6 +88,78 @@ func pipes(r *report) {
 	closeAll(read, epoll)
 
 	blockingPipe(r)
+	nobodyReads(r)
+}
+
+// sigpipe reports whether SIGPIPE came with what act does.
+func sigpipe(act func()) (came bool) {
+	order := []os.Signal{unix.SIGUSR1, unix.SIGUSR2}
+	got := make(chan os.Signal, 8)
+	signal.Notify(got, append(order, unix.SIGPIPE)...)
+	defer signal.Reset()
+	act()
+	// What came before the first of these is told before the second.
+	for _, s := range order {
+		unix.Kill(unix.Getpid(), s.(unix.Signal))
+		for c := range got {
+			came = came || c == unix.SIGPIPE
+			if c == s {
+				break
+			}
+		}
+	}
+	return came
+}
+
+// nobodyReads writes to what nobody reads any more, and to what loses its reader while a write waits.
+func nobodyReads(r *report) {
+	for _, tc := range []struct {
+		what string
+		make func() (read, write int)
+	}{
+		{"a pipe", func() (int, int) { return pipe2(0) }},
+		{"a stream", func() (int, int) { return pair(unix.SOCK_STREAM) }},
+		{"packets", func() (int, int) { return pair(unix.SOCK_SEQPACKET) }},
+		{"datagrams", func() (int, int) { return pair(unix.SOCK_DGRAM) }},
+	} {
+		read, write := tc.make()
+		if tc.what == "datagrams" {
+			unix.Shutdown(read, unix.SHUT_RD) // its end is another error
+		} else {
+			unix.Close(read)
+		}
+		var n int
+		var err error
+		came := sigpipe(func() { n, err = unix.Write(write, []byte("x")) })
+		r.say("nobody reads "+tc.what, "%d %s, SIGPIPE %v", n, name(err), came)
+		if tc.what != "a pipe" {
+			came = sigpipe(func() { err = unix.Sendto(write, []byte("x"), unix.MSG_NOSIGNAL, nil) })
+			r.say("nobody reads "+tc.what+", MSG_NOSIGNAL", "%s, SIGPIPE %v", name(err), came)
+		}
+		closeAll(write)
+		if tc.what != "a pipe" && tc.what != "a stream" {
+			closeAll(read)
+			continue
+		}
+		read, write = tc.make()
+		done := make(chan struct{})
+		came = sigpipe(func() {
+			go func() {
+				n, err = again(func() (int, error) { return unix.Write(write, make([]byte, 8<<20)) })
+				close(done)
+			}()
+			for fds := []unix.PollFd{{Fd: int32(write), Events: unix.POLLOUT}}; ; {
+				if k, err := unix.Poll(fds, 0); k == 0 && err == nil {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			unix.Close(read)
+			<-done
+		})
+		r.say("the reader of "+tc.what+" goes while a write waits", "a part %v, %s, SIGPIPE %v", n > 0 && n < 8<<20, name(err), came)
+		closeAll(write)
+	}
 }
 
 // blockingPipe lets one thread wait for another.

@@ -190,7 +190,52 @@ func unixMessages(r *report) {
 		n, err = unix.Write(b, []byte("x"))
 		r.number("write to a closed one", n, err)
 		closeAll(b, epoll)
+		shutMessages(r, kind.kind)
+		addressed(r, kind.kind)
 	}
+	addressed(r, unix.SOCK_STREAM)
+}
+
+// shutMessages reads from a socket that receives no more.
+func shutMessages(r *report, kind int) {
+	a, b := pair(kind)
+	unix.Write(a, []byte("before"))
+	r.err("shut down reading", unix.Shutdown(b, unix.SHUT_RD))
+	r.receive("what was sent before", b, 64, 0, 0)
+	r.receive("the end", b, 64, 0, 0)
+	r.receive("the end, without waiting", b, 64, 0, unix.MSG_DONTWAIT)
+	n, err := unix.Read(b, make([]byte, 8))
+	r.number("read", n, err)
+	unix.SetNonblock(b, true)
+	n, err = unix.Read(b, make([]byte, 8))
+	r.number("read with O_NONBLOCK", n, err)
+	n, err = unix.Readv(b, [][]byte{make([]byte, 8)})
+	r.number("readv with O_NONBLOCK", n, err)
+	n, err = unix.Write(a, []byte("after"))
+	r.number("write to it", n, err)
+	closeAll(a, b)
+}
+
+// addressed sends to an address on a socket of a pair.
+func addressed(r *report, kind int) {
+	a, b := pair(kind | unix.SOCK_NONBLOCK)
+	for _, tc := range []struct {
+		what string
+		to   unix.Sockaddr
+	}{
+		{"another family", &unix.SockaddrInet4{Port: 80}},
+		{"a path", &unix.SockaddrUnix{Name: "/no/socket"}},
+		{"an abstract name", &unix.SockaddrUnix{Name: "@nexus has none"}},
+	} {
+		r.err(fmt.Sprintf("send to %s, type %d", tc.what, kind), unix.Sendto(a, []byte("x"), unix.MSG_NOSIGNAL, tc.to))
+	}
+	_, err := raw(unix.SYS_SENDTO, uintptr(a), 0, 0, 0, address(&[2]uint16{unix.AF_UNIX}), 2)
+	r.err(fmt.Sprintf("send to a family alone, type %d", kind), err)
+	_, err = raw(unix.SYS_SENDTO, uintptr(a), 0, 0, 0, 8, 16)
+	r.err(fmt.Sprintf("send to a bad address, type %d", kind), err)
+	_, err = raw(unix.SYS_SENDTO, uintptr(a), 0, 0, 0, address(&[64]uint16{unix.AF_UNIX}), 129)
+	r.err(fmt.Sprintf("send to an address too long, type %d", kind), err)
+	closeAll(a, b)
 }
 
 // unixRights passes descriptors.

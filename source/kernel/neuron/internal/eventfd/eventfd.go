@@ -77,13 +77,14 @@ func (c *Counter) Read(b *user.Buffer, _ int64) (int, abi.Errno) {
 	return size, abi.OK
 }
 
-// Write adds the number in b, which must be 8 bytes (EINVAL). EINVAL for 2^64-1, EAGAIN if the counter would reach that.
+// Write adds the number in b, which must be 8 bytes (EINVAL). EINVAL for 2^64-1, EAGAIN if the counter would reach that: b stays where it is.
 func (c *Counter) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
 	if b.Len() != size {
 		return 0, abi.EINVAL
 	}
 	var number [size]byte
-	if _, ok := b.Get(number[:]); !ok {
+	from := *b
+	if _, ok := from.Get(number[:]); !ok {
 		return 0, abi.EFAULT
 	}
 	v := user.Uint64(number[:])
@@ -94,6 +95,7 @@ func (c *Counter) Write(b *user.Buffer, _ int64) (int, abi.Errno) {
 		return 0, abi.EAGAIN
 	}
 	c.value += v
+	*b = from
 	c.queue.Notify(abi.EPOLLIN)
 	return size, abi.OK
 }

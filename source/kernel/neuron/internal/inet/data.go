@@ -99,11 +99,8 @@ func (s *Socket) recvDatagram(b *user.Buffer, from *sockns.Address, flags int) (
 		s.namespace.drop(NoSource)
 		s.end.Recv(nil, nil, nil, 0)
 	}
-	switch {
-	case s.down || s.end.Ready()&abi.EPOLLRDHUP != 0:
+	if s.down || s.end.Ready()&abi.EPOLLRDHUP != 0 {
 		return 0, 0, abi.ENETDOWN // the server has closed its end
-	case s.shut&noReceive != 0 && flags&unixsock.MSG_DONTWAIT == 0:
-		return 0, 0, abi.OK
 	}
 	return 0, 0, abi.EAGAIN
 }

@@ -17,12 +17,15 @@ const (
 // inetSize is sizeof(struct sockaddr_in): u16 family, u16 port and 4 bytes of address in network order, 8 zeros.
 const inetSize = 16
 
+// maxAddress is sizeof(struct sockaddr_storage).
+const maxAddress = 128
+
 // loadAddress reads an IPv4 address of n bytes, or AF_UNSPEC, which is family 0. EINVAL if it is too short, EAFNOSUPPORT for another
 // family.
 func loadAddress(t *proc.Thread, va, n uint64) (a sockns.Address, err abi.Errno) {
 	var b [inetSize]byte
 	n = uint64(uint32(n))
-	if n < 2 || n > 128 {
+	if n < 2 || n > maxAddress {
 		return a, abi.EINVAL
 	}
 	k := min(int(n), inetSize)

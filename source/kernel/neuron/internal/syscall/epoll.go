@@ -51,6 +51,8 @@ func sysEpollCtl(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	switch {
 	case ferr != abi.OK:
 		return 0, ferr
+	case f.Object.Queue() == nil:
+		return 0, abi.EPERM
 	case err != abi.OK:
 		return 0, err
 	}

@@ -63,7 +63,7 @@ func mapFile(t *proc.Thread, m *vm.Map, a *Args) abi.Errno {
 		return abi.EACCES
 	}
 	m.File, m.Index = f, a[5]/mem.PageSize
-	_, m.MayExec = node(f.Object)
+	m.MayExec = f.Object.Mapping() != file.MapsPages
 	if m.Shared && !f.Writable() {
 		m.MayWrite = false
 		if m.Prot&vm.Write != 0 {
@@ -95,10 +95,11 @@ func sysMunmap(t *proc.Thread, a *Args) (int64, abi.Errno) {
 }
 
 func sysMprotect(t *proc.Thread, a *Args) (int64, abi.Errno) {
-	if a[2]&^7 != 0 {
+	const semaphores = 8 // PROT_SEM: memory that is good for atomic operations, as all is
+	if a[1] != 0 && a[2]&^(7|semaphores) != 0 {
 		return 0, abi.EINVAL
 	}
-	done, err := t.Process.Space.Protect(a[0], a[1], vm.Prot(a[2]), uint64(t.Done))
+	done, err := t.Process.Space.Protect(a[0], a[1], vm.Prot(a[2]&7), uint64(t.Done))
 	return unfinished(t, done, err)
 }
 

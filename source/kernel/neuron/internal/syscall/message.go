@@ -45,6 +45,10 @@ func loadMessage(t *proc.Thread, va uint64, flags int) (m message, err abi.Errno
 		name: user.Uint64(h[msgName:]), nameLen: uint64(user.Uint32(h[msgNameLen:])),
 		control: user.Uint64(h[msgControl:]), controlLen: user.Uint64(h[msgControlLen:]), flags: flags,
 	}
+	if int32(m.nameLen) < 0 {
+		return m, abi.EINVAL
+	}
+	m.nameLen = min(m.nameLen, maxAddress)
 	if user.Uint64(h[msgCount:]) > user.MaxVectors {
 		return m, abi.EMSGSIZE
 	}
@@ -139,15 +143,42 @@ func (m *message) target(t *proc.Thread, a *sockns.Address) (*sockns.Address, ab
 	return a, err
 }
 
+// unixTarget is the error of an address in m, for an AF_UNIX socket: sequenced packets pass over it, and nobody has one.
+func (m *message) unixTarget(t *proc.Thread, f *file.File) abi.Errno {
+	const least, most = 3, 110 // of struct sockaddr_un: a family and a name
+	s, ok := f.Object.(*unixsock.Socket)
+	if !ok || m.name == 0 || m.nameLen == 0 {
+		return abi.OK
+	}
+	var b [least]byte
+	n := min(m.nameLen, least)
+	switch {
+	case m.nameLen > maxAddress:
+		return abi.EINVAL
+	case user.Load(t.Memory(), b[:n], m.name) != int(n):
+		return abi.EFAULT
+	case s.Kind() == unixsock.Stream:
+		return abi.EISCONN
+	case s.Kind() == unixsock.Seqpacket:
+		return abi.OK
+	case n < least, m.nameLen > most, uint16(b[0])|uint16(b[1])<<8 != afUnix:
+		return abi.EINVAL
+	case b[2] != 0:
+		return abi.ENOENT // of a path
+	}
+	return abi.ECONNREFUSED
+}
+
 // send sends m on f, which is a socket.
 func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
-	if s, ok := f.Object.(*unixsock.Socket); ok && m.name != 0 && m.nameLen != 0 && s.Kind() != unixsock.Seqpacket {
-		return 0, abi.EISCONN
-	}
 	var r unixsock.Rights
 	if t.Repeated {
 		r.N = t.Kept(&r.Files)
 	} else if err := m.loadRights(t, &r); err != abi.OK {
+		return 0, err
+	}
+	if err := m.unixTarget(t, f); err != abi.OK {
+		r.Release()
 		return 0, err
 	}
 	n, err := sendAll(t, f, m, &r)
@@ -221,8 +252,10 @@ func receive(t *proc.Thread, f *file.File, m *message, r *unixsock.Rights) (n in
 		k, flags, err = receiveOne(t, f, m, r, &from)
 		t.Done += k
 		switch {
-		case err == abi.EAGAIN && m.mayWait(f):
+		case err == abi.EAGAIN && m.mayWait(f) && !ended(f):
 			return 0, 0, t.Block(f.Object.Queue(), abi.EPOLLIN|abi.EPOLLRDHUP)
+		case err == abi.EAGAIN && m.mayWait(f):
+			err = abi.OK
 		case err != abi.OK && t.Done == 0:
 			return 0, 0, err
 		}

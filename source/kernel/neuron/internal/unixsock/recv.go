@@ -15,7 +15,8 @@ const recvFlags = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGN
 // among flags the number is then the packet's), MSG_CTRUNC if there were descriptors but r is nil. The descriptors' references are
 // put in r, which comes empty. b may be nil.
 //
-// 0 bytes is the end of a connection. EAGAIN if there is nothing; ECONNRESET once if the peer closed with unread data.
+// 0 bytes is the end of a connection. EAGAIN if there is nothing; a datagram socket that was shut down has an end only for who would wait,
+// which Ready tells as EPOLLRDHUP. ECONNRESET once if the peer closed with unread data.
 func (s *Socket) Recv(b *user.Buffer, header []byte, r *Rights, flags int) (n, msg int, err abi.Errno) {
 	s.live()
 	if flags&^recvFlags != 0 {
@@ -90,8 +91,7 @@ func (s *Socket) recvPacket(b *user.Buffer, header []byte, r *Rights, flags int)
 		return 0, 0, err
 	}
 	if s.in.empty() {
-		// A datagram socket shows its own shutdown only to those who would wait.
-		if s.shut&noReceive != 0 && (s.kind == Seqpacket || flags&MSG_DONTWAIT == 0) {
+		if s.shut&noReceive != 0 && s.kind == Seqpacket {
 			return 0, 0, abi.OK
 		}
 		return 0, 0, abi.EAGAIN

@@ -107,18 +107,36 @@ func (b *Buffer) Len() int { return b.left }
 // step makes the current range one with bytes left in it. It fails when the list ends or cannot be read any more.
 func (b *Buffer) step() bool {
 	for b.n == 0 {
-		if b.vecs == 0 {
+		if !b.enter() {
 			return false
 		}
-		addr, n, ok := vector(b.mem, b.next)
-		if !ok {
-			return false
-		}
-		b.addr, b.n = addr, int(min(n, MaxTransfer))
-		b.next += 16
-		b.vecs--
 	}
 	return true
+}
+
+// enter makes the next range of the list the current one.
+func (b *Buffer) enter() bool {
+	if b.vecs == 0 {
+		return false
+	}
+	addr, n, ok := vector(b.mem, b.next)
+	if !ok {
+		return false
+	}
+	b.addr, b.n = addr, int(min(n, MaxTransfer))
+	b.next += 16
+	b.vecs--
+	return true
+}
+
+// Current is how many bytes are left in the range at the position. Empty ranges are passed over, but not a list's first.
+func (b *Buffer) Current() int {
+	if b.addr == 0 && b.n == 0 {
+		b.enter()
+		return min(b.n, b.left)
+	}
+	b.step()
+	return min(b.n, b.left)
 }
 
 func (b *Buffer) advance(n int) {

@@ -3,6 +3,7 @@ package user_test
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -89,6 +90,38 @@ func TestModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestCurrent: the range at the position, where an empty one counts only at the begin.
+func TestCurrent(t *testing.T) {
+	m := make(usertest.Memory, 200)
+	for _, tt := range []struct {
+		what   string
+		ranges [][2]uint64
+		skips  []int
+		want   []int // before each skip and behind the last
+	}{
+		{"whole ranges", [][2]uint64{{usertest.Base, 3}, {usertest.Base, 5}}, []int{3, 5}, []int{3, 5, 0}},
+		{"a part", [][2]uint64{{usertest.Base, 3}, {usertest.Base, 5}}, []int{1, 2}, []int{3, 2, 5}},
+		{"nothing between", [][2]uint64{{usertest.Base, 3}, {usertest.Base, 0}, {0, 0}, {usertest.Base, 5}}, []int{3}, []int{3, 5}},
+		{"nothing at the begin", [][2]uint64{{usertest.Base, 0}, {usertest.Base, 5}}, nil, []int{0}},
+		{"nothing at all", nil, nil, []int{0}},
+	} {
+		b, _ := user.Vectors(m, layout(m, 100, tt.ranges), uint64(len(tt.ranges)))
+		var got []int
+		for _, n := range tt.skips {
+			got = append(got, b.Current())
+			b.Skip(n)
+		}
+		if got = append(got, b.Current()); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		}
+	}
+	b := user.Range(m, usertest.Base, 9)
+	b.Skip(2)
+	if b.Limit(4); b.Current() != 4 {
+		t.Errorf("of a short one: %d, want 4", b.Current())
+	}
 }
 
 func TestVectorsRefuses(t *testing.T) {
