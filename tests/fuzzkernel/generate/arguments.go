@@ -174,7 +174,7 @@ func place(g *gen) program.Value {
 			return v
 		}
 	}
-	if g.one(24) && !g.alone {
+	if g.one(24) && !g.alone && !g.keeps {
 		return number(badAddress(g))
 	}
 	return number(g.page())

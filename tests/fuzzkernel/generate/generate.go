@@ -70,11 +70,20 @@ type gen struct {
 	partner   [program.Slots]uint8
 	// alone: one thread whose calls must end by themselves and answer the same on Linux.
 	alone bool
+	// keeps: kept operations run among the calls, about so many streams.
+	keeps   bool
+	streams uint64
 }
 
 // Threads returns program number episode of a seed: threads beside each other, signals, children.
 func Threads(seed, episode uint64) *program.Program {
 	g := newGen(seed, episode)
+	switch g.r.IntN(12) {
+	case 0, 1, 2, 3:
+		return g.keep()
+	case 4:
+		return g.interrupt()
+	}
 	g.given()
 	g.openings()
 	g.handlers()
@@ -206,7 +215,7 @@ func (g *gen) step() {
 	if g.left > 0 {
 		g.left--
 		t := &templates[g.story.index[g.r.IntN(len(g.story.index))]]
-		if !g.alone || slices.Contains(aloneCalls, t.name) {
+		if (!g.alone || slices.Contains(aloneCalls, t.name)) && !(g.keeps && slices.Contains(unkept, t.name)) {
 			t.emit(g)
 		}
 		return

@@ -34,8 +34,18 @@ const (
 	ResultDone  = 8  // threads that have ended
 	ResultLives = 16 // threads that were started
 	ResultEnd   = 24 // 1 once the main list is through
-	ResultWrong = 32 // number of a call that returned more bytes than it was asked for
-	ResultFirst = 4096
+	ResultWrong = 32 // a Wrong, the first
+	ResultCall  = 40 // the number of the call that it is about,
+	ResultGot   = 48 // what that gave,
+	ResultWant  = 56 // and what it should have
+	// Futex calls: those begun, those through, threads that wakes said to have woken, and waits that said to be woken. When all are
+	// through the last two are the same number, unless something else woke too (the end of a thread: ResultOther).
+	ResultBegun   = 64
+	ResultSettled = 72
+	ResultWakes   = 80
+	ResultWoken   = 88
+	ResultOther   = 96
+	ResultFirst   = 4096
 	// ResultSize has room for every operation.
 	ResultSize = ResultFirst + 8*MaxLists*MaxOps
 )

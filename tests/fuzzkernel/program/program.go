@@ -53,7 +53,16 @@ const (
 	Sum               // checksum of the B bytes at A
 	Start             // a thread that runs list A
 	Vfork             // a child that runs list A and exits with status A; the thread waits as vfork has it
-	Tick              // at most A times, until all threads have ended: sleep for B ns, send signal C to the next thread
+	Tick              // at most A times, until all threads have ended: sleep for B ns, send signal C, or D every second time, to the next thread
+
+	// Operations of kept.go's.
+	Stream  // number A is a pipe, or a pair of stream sockets if B is not 0
+	Send    // into stream A, B bytes, in the way C (see Ways); the result must be F if that is not 0
+	Receive // from stream A, at most B bytes, in the way C; the same
+	Await   // wait at the futex word A while it holds 0, with flag C (FUTEX_PRIVATE_FLAG), for B ns at most if that is not 0; the same
+	Sleep   // for A ns, by nanosleep or, if B is not 0, clock_nanosleep
+	Poll    // all streams, for A ns at most
+	Finish  // empty the streams until all threads have ended, and compare; if A is not 0 they must come to their ends
 )
 
 // Value is an argument: a number, or what a slot holds.

@@ -26,6 +26,7 @@ var codes = map[string]struct {
 }{
 	"store1": {Store, 1}, "store4": {Store, 4}, "store8": {Store, 8}, "load1": {Load, 1}, "load4": {Load, 4}, "load8": {Load, 8},
 	"touch": {Touch, 0}, "sum": {Sum, 0}, "start": {Start, 0}, "vfork": {Vfork, 0}, "tick": {Tick, 0},
+	"stream": {Stream, 0}, "send": {Send, 0}, "receive": {Receive, 0}, "await": {Await, 0}, "sleep": {Sleep, 0}, "poll": {Poll, 0}, "finish": {Finish, 0},
 }
 
 // Text returns the text form.

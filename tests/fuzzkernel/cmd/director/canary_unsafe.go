@@ -135,8 +135,8 @@ var canaryFindings = map[uint64]string{
 	4: "a pipe gave other bytes than were written", 5: "its wake reached somebody else",
 }
 
-// canary looks at its own memory, waits at a word that nobody else can wake, on a page that was somebody's before, and sends bytes
-// through a pipe, for ever.
+// canary looks at its own memory, waits at a word that nobody else can wake, on a page that was somebody's before, wakes whoever waits at
+// such pages, which is nobody, and sends bytes through a pipe, for ever.
 func canary() {
 	result, err := unix.Mmap(3, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -148,28 +148,22 @@ func canary() {
 	if unix.Pipe2(pipe[:], unix.O_NONBLOCK) != nil {
 		os.Exit(2)
 	}
+	var before []byte
 	for round := uint64(1); ; round++ {
 		if round%16 == 0 && w.changed(round%256 == 0) != "" {
 			words[1] = 1
 		}
+		// What others gave back last is handed out first: so it is not this process's own pages of the round before.
 		fresh, err := unix.Mmap(-1, 0, 4*4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 		if err == nil {
-			for i := range fresh {
-				if fresh[i] != 0 {
-					words[1] = 3
-				}
-				fresh[i] = byte(i) | 1
+			if what := look(fresh); what != 0 {
+				words[1] = what
 			}
-			clear(fresh[:8])
-			timeout := unix.NsecToTimespec(1_000_000)
-			_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[0])), 0x80, 0, uintptr(unsafe.Pointer(&timeout)), 0, 0)
-			if e == 0 {
+			unmap(before)
+			if wait(fresh) {
 				words[1] = 2
 			}
-			if woken, _, _ := unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[0])), 0x81, 1); woken != 0 {
-				words[1] = 5
-			}
-			unix.Munmap(fresh)
+			before = fresh
 		}
 		out, in := [16]byte{1: byte(round), 15: byte(round >> 8)}, [16]byte{}
 		if n, _ := unix.Write(pipe[1], out[:]); n == len(out) {
@@ -179,4 +173,38 @@ func canary() {
 		}
 		words[0] = round
 	}
+}
+
+func unmap(b []byte) {
+	if b != nil {
+		unix.Munmap(b)
+	}
+}
+
+// look finds out whether memory is new, and nobody waits there. It says what it has found, or 0.
+func look(fresh []byte) (what uint64) {
+	for i := range fresh {
+		if fresh[i] != 0 {
+			what = 3
+		}
+		fresh[i] = byte(i) | 1
+	}
+	for at := 0; at < len(fresh); at += 4096 {
+		for word := at; word < at+16; word += 4 {
+			for _, private := range []uintptr{0, 0x80} {
+				if woken, _, _ := unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[word])), 1|private, 1); woken != 0 {
+					what = 5
+				}
+			}
+		}
+	}
+	return what
+}
+
+// wait waits at a word for a millisecond, and says whether it was woken.
+func wait(fresh []byte) bool {
+	clear(fresh[:8])
+	timeout := unix.NsecToTimespec(1_000_000)
+	_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&fresh[0])), 0x80, 0, uintptr(unsafe.Pointer(&timeout)), 0, 0)
+	return e == 0
 }

@@ -18,7 +18,9 @@ const (
 	threads    = slots + 4096
 	threadSize = 256
 	scratch    = threads + 4096 // structures of the executor's own calls
-	ownSize    = 3 * 4096
+	streams    = scratch + 4096
+	owns       = streams + 4096
+	ownSize    = 4*4096 + ownEach*program.MaxLists*(mostDepth+2)
 	stacks     = 0x21_3000_0000
 	stackSize  = 64 << 10
 )
@@ -29,10 +31,13 @@ const (
 	keptResults = 1001
 )
 
-// A thread's record: how deep in handlers it is, and how many it may still run.
+// A thread's record: how deep in handlers it is, how many it may still run, how many signals came, and how many of those that restart
+// nothing.
 const (
-	threadDepth = 0
-	threadLeft  = 8
+	threadDepth   = 0
+	threadLeft    = 8
+	threadHandled = 16
+	threadOthers  = 24
 
 	mostDepth    = 2
 	mostHandlers = 64
@@ -208,9 +213,15 @@ func step(o uintptr) uintptr {
 	case program.Call:
 		add(results + program.ResultCalls)
 		c := argument(o, 2)
+		if number == sysFutex {
+			return futex(a, b, c, argument(o, 3), argument(o, 4), argument(o, 5))
+		}
+		if number == sysSetTid {
+			add(results + program.ResultOther)
+		}
 		r := call(number, a, b, c, argument(o, 3), argument(o, 4), argument(o, 5))
 		if (number == sysRead || number == sysWrite || number == sysPread || number == sysPwrite || number == sysSendto) && !failed(r) && r > c {
-			set(results+program.ResultWrong, number)
+			wrong(program.TooMuch, number, r, c)
 		}
 		return r
 	case program.Store:
@@ -229,9 +240,12 @@ func step(o uintptr) uintptr {
 		a &= program.MaxLists - 1
 		return clone(vforkFlags, stacks+stackSize*(a+1)-64, 0, 0, a)
 	case program.Tick:
-		return tick(a, b, argument(o, 2))
+		return tick(a, b, argument(o, 2), argument(o, 3))
+	case program.Finish:
+		return finish(a)
 	}
-	return ^uintptr(37)
+	add(results + program.ResultCalls)
+	return kept(o, a, b)
 }
 
 //go:nosplit
@@ -275,11 +289,15 @@ func start(list uintptr) uintptr {
 // tick sends the threads signals, one at a time, until all have ended.
 //
 //go:nosplit
-func tick(most, ns, signal uintptr) uintptr {
+func tick(most, ns, first, second uintptr) uintptr {
 	list := uintptr(0)
 	for i := uintptr(0); i < most; i++ {
-		if atomic.LoadUint64(at(results+program.ResultDone)) >= atomic.LoadUint64(at(results+program.ResultLives)) {
+		if over() {
 			return 0
+		}
+		signal := first
+		if i&1 != 0 && second != 0 {
+			signal = second
 		}
 		set(scratch+64, 0)
 		set(scratch+72, ns)
@@ -309,6 +327,10 @@ func signalled(signal, info, context uintptr) {
 		return
 	}
 	t := record()
+	set(t+threadHandled, word(t+threadHandled)+1)
+	if signal != program.Restarting {
+		set(t+threadOthers, word(t+threadOthers)+1)
+	}
 	if word(t+threadDepth) >= mostDepth || word(t+threadLeft) == 0 {
 		return
 	}
