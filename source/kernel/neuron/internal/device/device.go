@@ -229,7 +229,6 @@ func (q *IRQ) Close() bool {
 	}
 	plic.Mask(q.source)
 	q.open = false
-	// Whoever still waits here must look at its descriptor again.
-	q.queue.Notify(abi.EPOLLIN | abi.EPOLLERR | abi.EPOLLHUP)
+	q.queue.Gone()
 	return true
 }

@@ -12,7 +12,6 @@ import (
 	"nexus/source/kernel/neuron/internal/plic"
 	"nexus/source/kernel/neuron/internal/user"
 	"nexus/source/kernel/neuron/internal/user/usertest"
-	"nexus/source/kernel/neuron/internal/wait"
 	"nexus/source/libs/fdt"
 )
 
@@ -271,23 +270,4 @@ func TestMemoryRunsOut(t *testing.T) {
 	if n != MaxMemories {
 		t.Errorf("%d pieces, want %d", n, MaxMemories)
 	}
-}
-
-// woken counts how often it is told.
-type woken int
-
-func (w *woken) Wake(*wait.Waiter, abi.Events) { *w++ }
-
-// TestCloseWakes: who waits for an interrupt learns that its descriptor is closed, and is not told of a later holder's.
-func TestCloseWakes(t *testing.T) {
-	setup(t)
-	q := open(t, "virtio_mmio@10002000/irq")
-	var told woken
-	w := wait.Waiter{Sink: &told, Mask: abi.EPOLLIN}
-	q.Queue().Add(&w)
-	q.Close()
-	if told != 1 {
-		t.Errorf("told %d times, want once", told)
-	}
-	w.Remove()
 }

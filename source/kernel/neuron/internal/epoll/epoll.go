@@ -282,8 +282,10 @@ func (e *Epoll) Close() bool {
 	if e.items.first != nil {
 		return false
 	}
-	// Whoever still waits here must look at its descriptor again.
-	e.queue.Notify(abi.EPOLLIN | abi.EPOLLERR | abi.EPOLLHUP)
+	if e.ready.n != 0 {
+		panic("epoll: an instance without registrations has ready ones")
+	}
+	e.queue.Gone()
 	e.open = false
 	e.next, freed = freed, e
 	inUse--

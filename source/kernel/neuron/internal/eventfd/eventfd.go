@@ -126,8 +126,7 @@ func (c *Counter) Close() bool {
 		panic("eventfd: closed twice")
 	}
 	c.open = false
-	// Whoever still waits here must look at its descriptor again.
-	c.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
+	c.queue.Gone()
 	c.next, freed = freed, c
 	inUse--
 	return true

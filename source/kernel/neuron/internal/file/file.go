@@ -216,6 +216,8 @@ func Reap() (more bool) {
 			h.Owner.FileClosed(h)
 		case !f.Object.Close():
 			return true // a whole piece of work
+		case f.Moving:
+			panic("file: closed while a call has its position")
 		default:
 			closing.first = f.next
 			*f = File{next: freed}

@@ -245,8 +245,6 @@ func (s *Socket) Close() bool {
 	if s.namespace == nil {
 		panic("inet: closed twice")
 	}
-	// Whoever still waits here must look at its descriptor again.
-	s.end.Queue().Notify(all)
 	if s.own() && (s.kind == unixsock.Datagram || s.state == listening || s.bound && s.state != connected) {
 		// The server reads its records in order, but sees the close of a pair whenever it comes to it: without this, a program could
 		// not use the address again at once. Where the server has no room it has to do without.

@@ -80,7 +80,11 @@ func (n *Namespace) Close() bool {
 
 // release frees the namespace when nothing is left of it.
 func (n *Namespace) release() {
+	if n.sockets < 0 {
+		panic("inet: a namespace has lost more sockets than it had")
+	}
 	if !n.open && n.server.in == nil && n.sockets == 0 {
+		n.room.Gone()
 		n.used = false
 	}
 }

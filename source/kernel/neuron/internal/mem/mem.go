@@ -125,6 +125,9 @@ func record(p Phys) *page {
 // Ref takes one more reference.
 func Ref(p Phys) {
 	if r := record(p); r != nil {
+		if r.refs == 0 {
+			panic("mem: reference to a free page")
+		}
 		r.refs++
 	}
 }
@@ -184,5 +187,11 @@ func AllocContiguous(n int) (p Phys, ok bool) {
 // FreeContiguous returns what AllocContiguous gave.
 func FreeContiguous(p Phys, n int) {
 	first := int(p-pool.dma.base) >> PageShift
-	clear(pool.dma.used[first : first+n])
+	used := pool.dma.used[first : first+n]
+	for _, u := range used {
+		if u == 0 {
+			panic("mem: free of contiguous memory that is free")
+		}
+	}
+	clear(used)
 }

@@ -108,6 +108,30 @@ func TestFreeTwicePanics(t *testing.T) {
 	Free(p)
 }
 
+func TestUnownedMemoryPanics(t *testing.T) {
+	InitHost(8, 1)
+	p, _ := Alloc()
+	Free(p)
+	dma, ok := AllocContiguous(1)
+	if !ok {
+		t.Fatal("no contiguous memory")
+	}
+	FreeContiguous(dma, 1)
+	for what, use := range map[string]func(){
+		"mem: reference to a free page":               func() { Ref(p) },
+		"mem: free of contiguous memory that is free": func() { FreeContiguous(dma, 1) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != what {
+					t.Errorf("got %v, want a panic: %s", got, what)
+				}
+			}()
+			use()
+		}()
+	}
+}
+
 func TestReserved(t *testing.T) {
 	InitHost(32, 0)
 	// One page that a range only touches, one inside, and one that it begins in.

@@ -231,8 +231,7 @@ func (e *End) Close() bool {
 	e.live()
 	p := e.pipe
 	e.open = false
-	// Whoever still waits here must look at its descriptor again.
-	e.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
+	e.queue.Gone()
 	if other := p.other(e); other.open {
 		other.queue.Notify(abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLERR | abi.EPOLLHUP)
 		return true

@@ -167,8 +167,10 @@ func TestNotifies(t *testing.T) {
 	r.Read(usertest.Out(make([]byte, 3996)), 0)
 	must("a read that frees a page", ww, abi.EPOLLOUT)
 
+	rw.Remove()
 	r.Close()
 	must("close of the read end", ww, abi.EPOLLERR)
+	ww.Remove()
 	w.Close()
 }
 

@@ -182,6 +182,9 @@ func (t *Thread) Block(q *wait.Queue, mask abi.Events) abi.Errno {
 }
 
 func (t *Thread) sleep(on phase) abi.Errno {
+	if t.asleep() {
+		panic("proc: a thread that sleeps goes to sleep")
+	}
 	t.phase, t.state = on, blocked
 	if t.timed {
 		t.time()
@@ -269,7 +272,12 @@ func (t *Thread) wake(to phase) {
 }
 
 // Wake is wait.Sink's: what t waits for has changed.
-func (t *Thread) Wake(*wait.Waiter, abi.Events) { t.wake(again) }
+func (t *Thread) Wake(*wait.Waiter, abi.Events) {
+	if t.phase != onQueues {
+		panic("proc: an event reaches a thread that does not wait for it")
+	}
+	t.wake(again)
+}
 
 // interrupt ends t's sleep for a signal. A vfork's child has the memory that a handler would use.
 func (t *Thread) interrupt() {

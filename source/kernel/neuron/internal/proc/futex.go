@@ -38,6 +38,9 @@ func (f *futexWait) remove() {
 func (t *Thread) WaitFutex(key vm.Key) abi.Errno {
 	b := bucket(key)
 	f := &t.word
+	if f.thread != nil {
+		panic("proc: a thread waits for two words")
+	}
 	*f = futexWait{key: key, next: b, prev: b.prev, thread: t}
 	b.prev.next, b.prev = f, f
 	return t.sleep(onWord)
@@ -50,6 +53,9 @@ func Wake(key vm.Key, n int) int {
 	for f := b.next; f != b && woken < n; {
 		next := f.next
 		if f.key == key {
+			if f.thread.phase != onWord {
+				panic("proc: a wake reaches a thread that does not wait for it")
+			}
 			f.thread.Finish(0, abi.OK)
 			woken++
 		}

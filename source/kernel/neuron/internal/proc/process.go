@@ -221,6 +221,10 @@ func (p *Process) finish(h *arch.Hart, status int32) {
 			t.end()
 		}
 	}
+	if p.threads != 0 {
+		panic("proc: a process ends, and not all of its threads")
+	}
+	p.children.Gone()
 	p.Files.Clear()
 	p.Program = swapFile(p.Program, nil)
 	p.releaseForker()

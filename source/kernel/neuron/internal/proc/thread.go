@@ -53,6 +53,9 @@ func NewThread(p *Process, h *arch.Hart) (*Thread, abi.Errno) {
 			continue
 		}
 		threadHint = i + 1
+		if t.word.thread != nil || t.waiter.Waiting() || t.places != nil || t.heapPlace != 0 || t.next != nil || t.prev != nil {
+			panic("proc: a thread has ended and is on a list")
+		}
 		*t = Thread{Process: p, state: blocked, alternate: Stack{Flags: StackDisable}}
 		t.Hart = h
 		t.ID = p.ID

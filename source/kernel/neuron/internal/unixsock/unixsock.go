@@ -233,12 +233,14 @@ func (s *Socket) Abort() {
 // that nobody received are closed.
 func (s *Socket) Close() bool {
 	s.live()
-	// Whoever still waits here must look at its descriptor again.
-	s.queue.Notify(all)
+	s.queue.Gone()
 	unread := !s.in.empty()
 	wasWritable := s.peer == nil || s.peer.writable()
 	s.purge()
 	if p := s.peer; p != nil {
+		if p.peer != s {
+			panic("unixsock: a socket is closed whose peer has another")
+		}
 		p.peer = nil
 		if s.kind != Datagram {
 			p.shut = noBoth

@@ -234,15 +234,15 @@ func TestNotifies(t *testing.T) {
 		if kind != Datagram {
 			wb.want(t, "shutdown", abi.EPOLLRDHUP|abi.EPOLLIN)
 		}
-		b.Close()
 		wb.Remove()
+		b.Close()
 		if kind == Datagram {
 			wa.want(t, "close", 0)
 		} else {
 			wa.want(t, "close", abi.EPOLLHUP|abi.EPOLLERR|abi.EPOLLRDHUP)
 		}
-		a.Close()
 		wa.Remove()
+		a.Close()
 	}
 }
 

@@ -48,6 +48,13 @@ func (q *Queue) Add(w *Waiter) {
 	q.last = w
 }
 
+// Gone is told when the object that owns q is closed. Nobody waits then: who does has a reference to the object's file.
+func (q *Queue) Gone() {
+	if q.first != nil {
+		panic("wait: an object is closed while somebody waits for it")
+	}
+}
+
 // Waiting reports whether w is on a queue.
 func (w *Waiter) Waiting() bool { return w.queue != nil }
 

@@ -140,6 +140,24 @@ func TestWakeTakesOthersOff(t *testing.T) {
 	}
 }
 
+// TestGone: an object that somebody waits for is not closed.
+func TestGone(t *testing.T) {
+	var q Queue
+	w := Waiter{Sink: hook(func() {})}
+	q.Add(&w)
+	func() {
+		defer func() {
+			const want = "wait: an object is closed while somebody waits for it"
+			if got := recover(); got != want {
+				t.Errorf("got %v, want a panic: %s", got, want)
+			}
+		}()
+		q.Gone()
+	}()
+	w.Remove()
+	q.Gone()
+}
+
 // TestWakeMustNot: what would make a walk endless ends the machine.
 func TestWakeMustNot(t *testing.T) {
 	for _, tt := range []struct {
