@@ -31,14 +31,30 @@ var differences = []struct {
 }{
 	{"ftruncate", "0x0", "EFBIG", "CAVEATS: a memfd has 1 GiB"},
 	{"pwrite64", "", "EFBIG", "the same"},
+	{"write", "", "EFBIG", "the same"},
+	{"writev", "", "EFBIG", "the same"},
+	{"epoll_ctl", "0x0", "EINVAL", "CAVEATS: epoll not inside epoll"},
+	{"epoll_ctl", "ELOOP", "EINVAL", "the same"},
+	{"sendto", "EINVAL", "ENOTSOCK", "qemu-user looks for a number where something is sent to an eventfd"},
 	{"sendmsg", "", "ETOOMANYREFS", "CAVEATS: no rings of sockets that wait at each other"},
 	{"sendmsg", "EINVAL", "ENOTSOCK", "qemu-user reads the message before Linux sees the descriptor"},
 	{"mprotect", "ENOMEM", "0x0", "qemu-user, of a shared mapping behind its file's end; Linux itself says 0"},
 	{"futex", "", "ENOSYS", "system-calls.md: WAIT, WAKE, WAIT_BITSET and WAKE_BITSET with all bits"},
 }
 
-// linux runs a program here, by qemu-user, and returns its results.
-func linux(t *testing.T, emulator, executor, run string, p *program.Program) []uint64 {
+// parts reports whether from an answer on that both give a program goes on in another way: memory is not the same any more.
+func parts(o program.Op, answer string) bool {
+	switch program.Calls[o.Number] {
+	case "mmap":
+		return o.Code == program.Call && answer == "ENODEV" // Linux has unmapped the place by then if the file is a socket
+	case "mprotect":
+		return o.Code == program.Call && answer == "ENOMEM" // qemu-user does not know that Linux has changed what is before the hole
+	}
+	return false
+}
+
+// linux runs a program here, by qemu-user, and returns its results and whether it ended.
+func linux(t *testing.T, emulator, executor string, p *program.Program) (results []uint64, ended bool) {
 	t.Helper()
 	directory := t.TempDir()
 	binaryFile, resultFile := filepath.Join(directory, "program"), filepath.Join(directory, "results")
@@ -64,18 +80,15 @@ func linux(t *testing.T, emulator, executor, run string, p *program.Program) []u
 	command := exec.CommandContext(ctx, emulator, executor)
 	command.Stdin, command.Stdout = in, out
 	command.Run() // how it ends is in the results
-	if ctx.Err() != nil {
-		t.Errorf("%s does not end on Linux", run)
-	}
 	raw, err := os.ReadFile(resultFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := make([]uint64, p.Len())
+	results = make([]uint64, p.Len())
 	for i := range results {
 		results[i] = binary.LittleEndian.Uint64(raw[program.ResultFirst+8*i:])
 	}
-	return results
+	return results, ctx.Err() == nil
 }
 
 // closeOnExec keeps whatever descriptors this process was started with from the programs, which count theirs.
@@ -156,16 +169,24 @@ func TestLinux(t *testing.T) {
 	for episode := 0; answers[fmt.Sprintf("%d/%d", *seed, episode)] != nil; episode++ {
 		run := fmt.Sprintf("%d/%d", *seed, episode)
 		p := generate.Alone(uint64(*seed), uint64(episode))
-		want := linux(t, emulator, executor, run, p)
+		want, ended := linux(t, emulator, executor, p)
+		same := true
 		for i, o := range p.Lists[0] {
 			w, g := answer(o, want[i]), answer(o, answers[run][i])
-			if compared++; w == g {
+			if compared++; w == g && !parts(o, w) {
 				continue
+			}
+			same = false
+			if w == g {
+				break
 			}
 			if allowed(o, w, g) == "" {
 				t.Errorf("%s: operation %d, %s: %s, on Linux %s", run, i, o, g, w)
 			}
 			break
+		}
+		if same && !ended {
+			t.Errorf("%s does not end on Linux", run)
 		}
 	}
 	if compared < linuxCalls/2 {

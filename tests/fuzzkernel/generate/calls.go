@@ -68,7 +68,7 @@ func init() {
 		{name: "unlinkat", weight: 1, args: []arg{constant(^uint64(99)), constant(0), zero}, waits: true},
 		{name: "symlinkat", weight: 1, args: []arg{constant(0), constant(^uint64(99)), zero}, waits: true},
 		{name: "linkat", weight: 1, args: []arg{constant(^uint64(99)), zero, constant(^uint64(99)), zero}, waits: true},
-		{name: "ftruncate", weight: 6, args: []arg{fd(memory | dma), constant(0, 1, 4096, 5000, 65536, 1<<20, 1<<30, 1<<31, ^uint64(0))}},
+		{name: "ftruncate", weight: 6, args: []arg{fd(memory | dma), fileSize}},
 		{name: "faccessat", weight: 1, args: []arg{constant(^uint64(99)), path, constant(0, 1, 4, 7)}},
 		{name: "chdir", weight: 1, args: []arg{path}},
 		{name: "openat", weight: 10, make: (*gen).open},
@@ -206,6 +206,15 @@ func length(g *gen) program.Value {
 		return number(g.words(g.pick(4, 16, 0, 8, 128)))
 	}
 	return number(g.words(g.pick(4, 16, 0, 8, 1<<31, 128)))
+}
+
+// fileSize is what a file becomes; one that is alone stays below what neuron's can be.
+func fileSize(g *gen) program.Value {
+	n := g.pick(0, 1, 4096, 5000, 65536, 1<<20, 1<<30, 1<<31, ^uint64(0))
+	if g.alone && int64(n) > 1<<20 {
+		n >>= 2
+	}
+	return number(n)
 }
 
 // nameLength is where the size of a socket's name is. One that is noise qemu-user may take for more than there is.

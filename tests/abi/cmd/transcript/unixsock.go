@@ -189,7 +189,17 @@ func unixMessages(r *report) {
 		}
 		n, err = unix.Write(b, []byte("x"))
 		r.number("write to a closed one", n, err)
+		_, err = unix.Getpeername(b)
+		r.err("getpeername after that", err)
 		closeAll(b, epoll)
+		a, b = pair(kind.kind | unix.SOCK_NONBLOCK)
+		unix.Write(a, []byte("never read"))
+		unix.Close(b)
+		for range 2 {
+			_, err = unix.SendmsgN(a, []byte("x"), unix.UnixRights(99999), nil, unix.MSG_NOSIGNAL)
+			r.err("send a bad descriptor to one that closed with unread data", err)
+		}
+		unix.Close(a)
 		shutMessages(r, kind.kind)
 		addressed(r, kind.kind)
 	}

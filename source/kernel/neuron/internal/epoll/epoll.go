@@ -98,14 +98,15 @@ func New() (*Epoll, abi.Errno) {
 	return e, abi.OK
 }
 
-// Control is epoll_ctl for fd, which stands for f. EPERM if f can only be always ready, EINVAL for an epoll instance, an unknown op or
+// Control is epoll_ctl for fd, which stands for f. EPERM if f can only be always ready, EINVAL to add an epoll instance, for an unknown op or
 // EPOLLEXCLUSIVE, EEXIST and ENOENT by whether (f, fd) is registered, ENOMEM if there are too many registrations (Linux: ENOSPC
 // for a user's too many, ENOMEM for no memory).
 func (e *Epoll) Control(op Op, fd int, f *file.File, events abi.Events, data uint64) abi.Errno {
 	if f.Object.Queue() == nil {
 		return abi.EPERM
 	}
-	if _, nested := f.Object.(*Epoll); nested || op != Delete && events&exclusive != 0 {
+	inner, nested := f.Object.(*Epoll)
+	if inner == e || nested && op == Add || op != Delete && events&exclusive != 0 {
 		return abi.EINVAL
 	}
 	it := e.find(fd, f)

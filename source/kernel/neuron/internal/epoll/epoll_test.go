@@ -400,7 +400,7 @@ func TestTellsItsOwnQueue(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	e, _ := New()
 	other, _ := New()
-	f := file.New(other, 0)
+	f, self := file.New(other, 0), file.New(e, 0)
 	plain := file.New(&struct {
 		file.Defaults
 		stat
@@ -416,6 +416,11 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"an object that is always ready", Add, plain, 0, abi.EPERM},
 		{"another epoll", Add, f, 0, abi.EINVAL},
+		{"delete of another epoll", Delete, f, 0, abi.ENOENT},
+		{"modify of another epoll", Modify, f, 0, abi.ENOENT},
+		{"itself", Add, self, 0, abi.EINVAL},
+		{"delete of itself", Delete, self, 0, abi.EINVAL},
+		{"modify of what is not there to EPOLLEXCLUSIVE", Modify, g, exclusive, abi.EINVAL},
 		{"EPOLLEXCLUSIVE", Add, g, exclusive, abi.EINVAL},
 		{"unknown operation", 4, g, 0, abi.EINVAL},
 		{"delete of nothing", Delete, g, 0, abi.ENOENT},
@@ -430,11 +435,10 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("limit %d: %d, want EINVAL", limit, err)
 		}
 	}
-	for _, x := range []*file.File{f, plain, g} {
+	for _, x := range []*file.File{f, plain, g, self} {
 		x.Release()
 		reap()
 	}
-	e.Close()
 }
 
 type stat struct{}

@@ -171,6 +171,11 @@ func (m *message) unixTarget(t *proc.Thread, f *file.File) abi.Errno {
 
 // send sends m on f, which is a socket.
 func send(t *proc.Thread, f *file.File, m *message) (int64, abi.Errno) {
+	if s, ok := f.Object.(*unixsock.Socket); ok && s.Kind() == unixsock.Seqpacket && !t.Repeated {
+		if err := s.TakeError(); err != abi.OK {
+			return 0, err
+		}
+	}
 	var r unixsock.Rights
 	if t.Repeated {
 		r.N = t.Kept(&r.Files)

@@ -2,6 +2,7 @@ package syscall
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"nexus/source/kernel/neuron/internal/abi"
@@ -299,6 +300,39 @@ func TestAddressesOfPairs(t *testing.T) {
 			p.must(nrClose, b)
 		}
 	}
+}
+
+// TestGoneDatagramPeer: a datagram socket has a peer until a send finds that it has not.
+func TestGoneDatagramPeer(t *testing.T) {
+	for kind, want := range map[unixsock.Type]abi.Errno{
+		unixsock.Stream: abi.OK, unixsock.Seqpacket: abi.OK, unixsock.Datagram: abi.ENOTCONN} {
+		t.Run(fmt.Sprint("type ", kind), func(t *testing.T) {
+			p := start(t)
+			s, peer := p.pair(kind, nonblock)
+			at := p.room(16)
+			size := p.put(16, 0, 0, 0)
+			p.must(nrClose, peer)
+			p.must(nrGetpeername, s, at, size)
+			p.call(nrSendto, s, at, 1, unixsock.MSG_NOSIGNAL, 0, 0)
+			if _, err, _ := p.call(nrGetpeername, s, at, size); err != want {
+				t.Errorf("getpeername: error %d, want %d", err, want)
+			}
+			p.must(nrGetsockname, s, at, size)
+		})
+	}
+}
+
+// TestErrorComesBeforeDescriptors: what has happened to a socket for sequenced packets is told before what a message has beside it.
+func TestErrorComesBeforeDescriptors(t *testing.T) {
+	p := start(t)
+	s, peer := p.pair(unixsock.Seqpacket, nonblock)
+	at := p.room(8)
+	p.must(nrSendto, s, at, 1, 0, 0, 0)
+	p.must(nrClose, peer) // with what it has not read
+	control, size := p.rights(77)
+	m := p.message(at, 1, control, size)
+	p.want(abi.ECONNRESET, "first", nrSendmsg, s, m, 0)
+	p.want(abi.EBADF, "then", nrSendmsg, s, m, 0)
 }
 
 // TestExecutableFiles: a memfd's memory can be executed, as on Linux.

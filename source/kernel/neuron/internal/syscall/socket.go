@@ -267,6 +267,9 @@ func sysGetpeername(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		}
 		return 0, storeInet(t, &peer, a[1], a[2])
 	}
+	if s, ok := f.Object.(*unixsock.Socket); ok && !s.Connected() {
+		return 0, abi.ENOTCONN
+	}
 	return 0, storeUnix(t, a[1], a[2])
 }
 

@@ -129,6 +129,9 @@ func (s *Socket) live() {
 // Kind is the socket's type.
 func (s *Socket) Kind() Type { return s.kind }
 
+// Connected reports whether s has a peer, or had one and has not found out: a datagram socket does when it sends, the others never.
+func (s *Socket) Connected() bool { return !s.gone }
+
 // NoRights forbids descriptors on the pair: sends with them fail with EINVAL from now on. It reports whether none waits at s.
 func (s *Socket) NoRights() bool {
 	s.noRights = true
