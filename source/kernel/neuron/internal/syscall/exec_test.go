@@ -35,38 +35,40 @@ func bootArchive(t *testing.T, files ...newc.File) {
 // has ended.
 func TestExecutesInTurn(t *testing.T) {
 	for name, ends := range map[string]bool{"done": false, "ended": true} {
-		p := start(t)
-		bootArchive(t, newc.File{Path: "program", Mode: 0o755, Data: []byte("no executable")})
-		other, err := proc.NewThread(p.thread.Process, p.hart)
-		if err != abi.OK {
-			t.Fatal(err)
-		}
-		other.Start()
-		path := p.put([]byte("/program\x00")...)
-		word := p.put('w', 0)
-		var list []byte
-		for range 500 {
-			list = binary.LittleEndian.AppendUint64(list, word)
-		}
-		argv := p.put(append(list, make([]byte, 8)...)...)
-		first := p.thread
-		if _, _, more := p.call(nrExecve, path, argv, 0); !more {
-			t.Fatal("500 strings in one piece")
-		}
-		p.thread = other
-		for range 10 {
-			if _, _, waits := p.call(nrExecve, path, argv, 0); !waits {
-				t.Fatalf("%s: two take their strings at once", name)
+		t.Run(name, func(t *testing.T) {
+			p := start(t)
+			bootArchive(t, newc.File{Path: "program", Mode: 0o755, Data: []byte("no executable")})
+			other, err := proc.NewThread(p.thread.Process, p.hart)
+			if err != abi.OK {
+				t.Fatal(err)
 			}
-		}
-		if ends {
-			first.Exit(0)
-		} else {
-			p.thread = first
-			p.executes(name)
+			other.Start()
+			path := p.put([]byte("/program\x00")...)
+			word := p.put('w', 0)
+			var list []byte
+			for range 500 {
+				list = binary.LittleEndian.AppendUint64(list, word)
+			}
+			argv := p.put(append(list, make([]byte, 8)...)...)
+			first := p.thread
+			if _, _, more := p.call(nrExecve, path, argv, 0); !more {
+				t.Fatal("500 strings in one piece")
+			}
 			p.thread = other
-		}
-		p.executes(name)
+			for range 10 {
+				if _, _, waits := p.call(nrExecve, path, argv, 0); !waits {
+					t.Fatalf("%s: two take their strings at once", name)
+				}
+			}
+			if ends {
+				first.Exit(0)
+			} else {
+				p.thread = first
+				p.executes(name)
+				p.thread = other
+			}
+			p.executes(name)
+		})
 	}
 }
 

@@ -89,6 +89,16 @@ func (p *path) missing() abi.Errno {
 	return abi.ENOENT
 }
 
+// inDirectory reports whether the directory is there that a missing path's last part would be made in.
+func (p *path) inDirectory() bool {
+	clean := p.clean()
+	i := len(clean) - 1
+	for clean[i] != '/' {
+		i--
+	}
+	return i == 0 || rootfs.Lookup(clean[:i]) != nil
+}
+
 // find does all three.
 func (p *path) find(t *proc.Thread, dirfd int, va uint64) (file.Object, abi.Errno) {
 	if err := p.load(t, va); err != abi.OK {
@@ -121,7 +131,7 @@ func openFile(t *proc.Thread, p *path, dirfd int, flags uint32) (file.Object, ab
 		return nil, err
 	}
 	o, err := p.lookup(t)
-	if err == abi.ENOENT && flags&abi.O_CREAT != 0 {
+	if err == abi.ENOENT && flags&abi.O_CREAT != 0 && p.inDirectory() {
 		return nil, abi.EROFS
 	}
 	if err != abi.OK {
@@ -134,7 +144,7 @@ func openFile(t *proc.Thread, p *path, dirfd int, flags uint32) (file.Object, ab
 		return nil, abi.EEXIST
 	case flags&abi.O_DIRECTORY != 0 && !(ok && n.IsDirectory()):
 		return nil, abi.ENOTDIR
-	case ok && n.IsDirectory() && writes:
+	case ok && n.IsDirectory() && (writes || flags&abi.O_CREAT != 0):
 		return nil, abi.EISDIR
 	case ok && writes:
 		return nil, abi.EROFS

@@ -70,7 +70,7 @@ func start(t *testing.T) *caller {
 	proc.Schedule(hart)
 	t.Cleanup(func() {
 		p.Exit(hart, 0)
-		for file.Reap() {
+		for vm.Reap() || file.Reap() {
 		}
 		if file.Open() != 0 || unixsock.Open() != 0 || inet.Open() != 0 || unixsock.Parcels() != 0 {
 			t.Errorf("left behind: %d files, %d ends, %d sockets, %d parcels", file.Open(), unixsock.Open(), inet.Open(), unixsock.Parcels())
