@@ -12,6 +12,9 @@ const (
 	UnitDirty
 )
 
+// Holds reports whether Load has nothing to do for c.
+func (h *Hart) Holds(c *Context) bool { return h.Floating == c && h.vectorOn == (h.vector == c) }
+
 // Load puts the floating-point registers of c in force, and the vector registers if h holds them; else the vector unit is
 // off. What another context left is saved when its registers are replaced, and only if it is not saved already.
 func (h *Hart) Load(c *Context) {

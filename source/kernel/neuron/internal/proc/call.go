@@ -62,11 +62,9 @@ type call struct {
 	Rest user.Buffer
 	// Repeated says that it was made before, and comes back with its Done and Rest.
 	Repeated bool
-	// Remain is where the time that it has not slept is told if a signal ends it; 0 for nowhere.
-	Remain uint64
-	// Staging says that the strings of a new program are being taken for it.
-	Staging bool
 
+	// kept says that there is more to it than its Done, its Rest and a file without a reference.
+	kept    bool
 	phase   phase
 	restart Restart
 	names   [8]uint64 // the registers that name it
@@ -84,8 +82,11 @@ type call struct {
 	timed     bool   // deadline counts
 	heapPlace int    // place in the timer heap + 1
 
-	masked bool      // the thread's signal mask is the call's,
-	saved  SignalSet // and this what it was before
+	remain uint64 // where the time that it has not slept is told if a signal ends it; 0 for nowhere
+
+	masked  bool      // the thread's signal mask is the call's,
+	saved   SignalSet // and this what it was before
+	staging bool      // the strings of a new program are being taken for it
 }
 
 // Begin is the begin of a system call. One that is made again goes on with what it has. If the registers do not name it any more (a
@@ -125,8 +126,25 @@ func (t *Thread) Moves() bool {
 		t.Yield()
 		return false
 	}
-	t.moving, t.file.Moving = true, true
+	t.kept, t.moving, t.file.Moving = true, true, true
 	return true
+}
+
+// stager is the thread whose call takes the strings of a new program, as long as it is staging.
+var stager *Thread
+
+// Stages makes t's call the one that takes the strings of a new program, until it is done, and reports whether it has just become it.
+// ok is false while it is another's, which then has its turn.
+func (t *Thread) Stages() (begins, ok bool) {
+	switch {
+	case t.staging:
+		return false, true
+	case stager != nil && stager.staging:
+		t.Yield()
+		return false, false
+	}
+	stager, t.staging, t.kept = t, true, true
+	return true, true
 }
 
 // Beside is how many files beside its own a call can hold: those of a message.
@@ -144,7 +162,7 @@ func (t *Thread) Kept(files *[Beside]*file.File) (n int) {
 // Masked gives t another signal mask until the call is done or a handler runs.
 func (t *Thread) Masked(m SignalSet) {
 	if !t.masked {
-		t.saved, t.masked = t.mask, true
+		t.kept, t.saved, t.masked = true, t.mask, true
 		t.SetMask(m)
 	}
 }
@@ -161,7 +179,7 @@ func (t *Thread) Stays(err abi.Errno, r Restart) {
 		t.drop()
 		return
 	}
-	t.names, t.restart, t.Repeated = t.registers(), r, true
+	t.kept, t.names, t.restart, t.Repeated = true, t.registers(), r, true
 	if t.file != nil && !t.held {
 		t.file.Ref()
 		t.held = true
@@ -185,15 +203,19 @@ func (t *Thread) sleep(on phase) abi.Errno {
 	if t.asleep() {
 		panic("proc: a thread that sleeps goes to sleep")
 	}
-	t.phase, t.state = on, blocked
+	t.kept, t.phase, t.state = true, on, blocked
 	if t.timed {
 		t.time()
 	}
 	return abi.Blocked
 }
 
-// Sleep puts t to sleep until the deadline that Expired set. The call has ended then, with 0.
-func (t *Thread) Sleep() abi.Errno { return t.sleep(onTime) }
+// Sleep puts t to sleep until the deadline that Expired set. The call has ended then, with 0. What a signal leaves of the time is told at
+// remain, which may be 0.
+func (t *Thread) Sleep(remain uint64) abi.Errno {
+	t.remain = remain
+	return t.sleep(onTime)
+}
 
 // asleep reports whether t is registered somewhere for its call to go on.
 func (t *Thread) asleep() bool { return t.phase >= onQueues }
@@ -232,7 +254,7 @@ func (t *Thread) Poll(f *file.File, mask abi.Events) abi.Errno {
 	}
 	p.waiter = wait.Waiter{Sink: t, Mask: mask}
 	p.file = f.Ref()
-	p.next, t.places = t.places, p
+	p.next, t.places, t.kept = t.places, p, true
 	q.Add(&p.waiter)
 	return abi.OK
 }
@@ -258,7 +280,7 @@ func (t *Thread) Expired(ns int64) bool {
 	}
 	now := arch.ReadTime()
 	if !t.timed {
-		t.timed = true
+		t.kept, t.timed = true, true
 		t.deadline = now + Ticks(uint64(ns))
 	}
 	return now >= t.deadline
@@ -304,16 +326,16 @@ func (t *Thread) settle(a *Action) {
 	}
 }
 
-// tellRemaining stores the time up to the deadline at Remain.
+// tellRemaining stores the time up to the deadline at remain.
 func (t *Thread) tellRemaining() bool {
-	if t.Remain == 0 {
+	if t.remain == 0 {
 		return true
 	}
 	const second = 1_000_000_000
 	now := arch.ReadTime()
 	ns := Nanoseconds(max(t.deadline, now) - now)
 	m := t.Memory()
-	return user.StoreUint64(m, t.Remain, ns/second) && user.StoreUint64(m, t.Remain+8, ns%second)
+	return user.StoreUint64(m, t.remain, ns/second) && user.StoreUint64(m, t.remain+8, ns%second)
 }
 
 // Finish completes the call that t sleeps in.
@@ -332,8 +354,16 @@ func (t *Thread) Return(value int64, err abi.Errno) {
 	t.drop()
 }
 
-// drop forgets the call that t was making and gives back what it held.
+// drop forgets the call that t was making.
 func (t *Thread) drop() {
+	if t.kept {
+		t.giveBack()
+	}
+	t.file, t.Done = nil, 0
+}
+
+// giveBack gives back what the call held.
+func (t *Thread) giveBack() {
 	if t.asleep() || t.places != nil {
 		t.unregister()
 	}
@@ -344,7 +374,7 @@ func (t *Thread) drop() {
 		if t.held {
 			t.file.Release()
 		}
-		t.file, t.held, t.moving = nil, false, false
+		t.held, t.moving = false, false
 	}
 	if t.besides > 0 {
 		for _, f := range t.beside[:t.besides] {
@@ -355,5 +385,5 @@ func (t *Thread) drop() {
 	if t.masked {
 		t.mask, t.masked = t.saved, false
 	}
-	t.phase, t.Done, t.Remain, t.Repeated, t.Staging, t.timed = none, 0, 0, false, false, false
+	t.kept, t.phase, t.remain, t.Repeated, t.staging, t.timed = false, none, 0, false, false, false
 }

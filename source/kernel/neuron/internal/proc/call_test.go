@@ -63,7 +63,7 @@ var ways = []way{
 	}},
 	{"sleep", func(s *sleeper) abi.Errno {
 		s.thread.Expired(limit)
-		return s.thread.Sleep()
+		return s.thread.Sleep(0)
 	}},
 	{"word", func(s *sleeper) abi.Errno { return s.thread.WaitFutex(s.key) }},
 	{"word, timed", func(s *sleeper) abi.Errno {
@@ -409,9 +409,10 @@ func TestRemainingTime(t *testing.T) {
 		t.Run(tt.outcome, func(t *testing.T) {
 			s := newSleeper(t)
 			tickNS = 100
-			s.thread.Expired(limit)
-			s.thread.Remain = tt.at
-			s.sleep(ways[3], Never)
+			s.sleep(way{"sleep", func(s *sleeper) abi.Errno {
+				s.thread.Expired(limit)
+				return s.thread.Sleep(tt.at)
+			}}, Never)
 			arch.Host.Time = s.thread.deadline - 12_345_678
 			signalWith(0)(s)
 			if got := s.outcome(); got != tt.outcome {

@@ -32,7 +32,13 @@ func Enter(ah *arch.Hart, cause, number uint64) {
 func Leave(ah *arch.Hart) { hartOf(ah).leave() }
 
 func (h *Hart) leave() {
-	if !watching || h.entered == 0 {
+	if watching {
+		h.stayed()
+	}
+}
+
+func (h *Hart) stayed() {
+	if h.entered == 0 {
 		return
 	}
 	h.stay.Ticks = arch.ReadTime() - h.entered

@@ -40,6 +40,10 @@ type Process struct {
 	Parent *Process
 	Space  *vm.Space
 	Files  file.Table
+
+	cpu     uint64 // ticks
+	pending SignalSet
+
 	// Program is the file that it executes (/proc/self/exe); always referenced while the process lives.
 	Program *file.File
 	// SignalReturn is the address of the vDSO's return from handlers.
@@ -53,13 +57,11 @@ type Process struct {
 	state    processState
 	threads  int
 	actions  [signals + 1]Action
-	pending  SignalSet
 	status   int32      // as wait4 tells it
 	children wait.Queue // told when a child dies
 	// forker waits in vfork until this process executes or ends.
 	forker *Thread
-	cpu    uint64 // ticks
-	peak   int    // pages
+	peak   int // pages
 }
 
 var (

@@ -78,6 +78,10 @@ var Devices func()
 func Schedule(ah *arch.Hart) *arch.Context {
 	h := hartOf(ah)
 	now := arch.ReadTime()
+	if h.stays(now) {
+		h.charge(now)
+		return &h.current.Context
+	}
 	more := false
 	if vm.Waiting() || file.Waiting() {
 		fell := dropped()
@@ -106,6 +110,14 @@ func Schedule(ah *arch.Hart) *arch.Context {
 		h.enter(t, now)
 		return &t.Context
 	}
+}
+
+// stays reports whether the current thread goes on, and all that was set for it when it was entered is as it must be: so most traps end.
+func (h *Hart) stays(now uint64) bool {
+	t := h.current
+	return t != nil && t.state == running && t.due() == 0 && !h.yield &&
+		h.Alarm == h.next() && now < h.Alarm && !vm.Waiting() && !file.Waiting() &&
+		t.Process.Space.Active(&h.Hart) && h.Holds(&t.Context)
 }
 
 // dropped reports whether the trap has dropped the last reference to something, reap gives back a piece of what was dropped
@@ -173,7 +185,7 @@ func (h *Hart) preempt() (now uint64) {
 // idle sleeps until something is due and returns the time. The address space stays: most often its thread is next.
 func (h *Hart) idle() (now uint64) {
 	h.leave()
-	h.alarm(false)
+	h.alarm()
 	for {
 		pending := arch.Pending()
 		if pending&arch.PendingExternal != 0 {
@@ -197,13 +209,18 @@ func (h *Hart) idle() (now uint64) {
 // has just been replaced by a later one, and takes it back only when stimecmp is written.
 func Rang(ah *arch.Hart) { ah.Alarm = 0 }
 
-// alarm sets the timer to what is due next.
-func (h *Hart) alarm(sliced bool) {
+// next is when h has something to do: where others want to run, that is the end of the current thread's slice.
+func (h *Hart) next() uint64 {
 	at := due()
-	if sliced {
+	if runQueue.first != nil {
 		at = min(at, h.sliceEnd)
 	}
-	if h.Alarm != at {
+	return at
+}
+
+// alarm sets the timer to what is due next.
+func (h *Hart) alarm() {
+	if at := h.next(); h.Alarm != at {
 		h.Alarm = at
 		arch.WriteAlarm(at)
 	}
@@ -214,5 +231,5 @@ func (h *Hart) enter(t *Thread, now uint64) {
 	t.Process.Space.Activate(&h.Hart)
 	h.Load(&t.Context)
 	h.started = now
-	h.alarm(runQueue.first != nil)
+	h.alarm()
 }

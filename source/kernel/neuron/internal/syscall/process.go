@@ -118,9 +118,6 @@ func vfork(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	return 0, err
 }
 
-// stager is the thread whose call has program.Staged, as long as it is Staging.
-var stager *proc.Thread
-
 func sysExecve(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	var p path
 	o, err := p.find(t, abi.AT_FDCWD, a[0])
@@ -131,14 +128,12 @@ func sysExecve(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if !ok || !n.Executable() {
 		return 0, abi.EACCES
 	}
+	begins, ok := t.Stages()
 	switch {
-	case t.Staging:
-	case stager != nil && stager.Staging:
-		t.Yield()
+	case !ok:
 		return 0, abi.Again
-	default:
+	case begins:
 		program.Staged.Begin(a[1], a[2])
-		stager, t.Staging = t, true
 	}
 	if err := program.Staged.Load(t.Memory()); err != abi.OK {
 		return 0, err

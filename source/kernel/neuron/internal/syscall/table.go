@@ -5,11 +5,10 @@ package syscall
 import (
 	"nexus/source/kernel/neuron/internal/abi"
 	"nexus/source/kernel/neuron/internal/arch"
-	"nexus/source/kernel/neuron/internal/escape"
 	"nexus/source/kernel/neuron/internal/proc"
 )
 
-// Args are the argument registers a0 to a5.
+// Args are the argument registers a0 to a5 of the thread that calls. They are its registers: who sets those has read these.
 type Args [6]uint64
 
 // Int is argument i as a C int.
@@ -42,8 +41,7 @@ func Handle(t *proc.Thread) {
 		t.Return(0, abi.ENOSYS)
 		return
 	}
-	a := Args(t.X[arch.A0 : arch.A0+6])
-	value, err := table[n].handler(t, escape.Hide(&a))
+	value, err := table[n].handler(t, (*Args)(t.X[arch.A0:]))
 	if err == abi.Blocked || err == abi.Again {
 		t.Stays(err, restarts[n])
 		return

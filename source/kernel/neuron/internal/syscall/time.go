@@ -92,8 +92,7 @@ func sleep(t *proc.Thread, ns int64, remain uint64) (int64, abi.Errno) {
 	if ns == 0 || t.Expired(ns) {
 		return 0, abi.OK
 	}
-	t.Remain = remain
-	return 0, t.Sleep()
+	return 0, t.Sleep(remain)
 }
 
 func sysNanosleep(t *proc.Thread, a *Args) (int64, abi.Errno) {

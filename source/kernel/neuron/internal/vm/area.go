@@ -119,31 +119,31 @@ func (s *Space) insert(a *Area) {
 	}
 }
 
-// part is what a says of its range from start to end.
-func (a *Area) part(start, end uint64) Area {
-	b := *a
-	b.Start, b.End, b.next = start, end, nil
-	if b.File != nil {
-		b.Index += (start - a.Start) >> mem.PageShift
-		b.Bytes -= min(b.Bytes, start-a.Start)
-		b.Bytes = min(b.Bytes, end-start)
+// trim leaves of a what it says of its range from start to end.
+func (a *Area) trim(start, end uint64) {
+	if a.File != nil {
+		a.Index += (start - a.Start) >> mem.PageShift
+		a.Bytes -= min(a.Bytes, start-a.Start)
+		a.Bytes = min(a.Bytes, end-start)
 	}
-	return b
+	a.Start, a.End = start, end
 }
 
-// join makes one area of a and the next, if that is what part would make two of.
+// continues reports whether a goes on in b, so that trim would make the two of one.
+func (a *Area) continues(b *Area) bool {
+	size := b.Start - a.Start
+	return a.End == b.Start && a.File == b.File && a.Prot == b.Prot && a.Shared == b.Shared &&
+		a.MayWrite == b.MayWrite && a.MayExec == b.MayExec && a.Zeros == b.Zeros &&
+		(a.File == nil || b.Index == a.Index+size>>mem.PageShift && (a.Bytes == size || b.Bytes == 0))
+}
+
+// join makes one area of a and the next, if a continues in it.
 func (s *Space) join(a *Area) bool {
 	b := a.next
-	if b == nil || a.End != b.Start || a.File != b.File || a.Prot != b.Prot {
+	if b == nil || !a.continues(b) {
 		return false
 	}
-	whole := *a
-	whole.End, whole.Bytes = b.End, a.Bytes+b.Bytes
-	if whole.part(a.Start, a.End) != a.part(a.Start, a.End) || whole.part(b.Start, b.End) != b.part(b.Start, b.End) {
-		return false
-	}
-	*a = whole
-	a.next = b.next
+	a.End, a.Bytes, a.next = b.End, a.Bytes+b.Bytes, b.next
 	s.remove(b)
 	return true
 }
@@ -163,12 +163,12 @@ func (s *Space) split(a *Area, va uint64) abi.Errno {
 	if b == nil {
 		return abi.ENOMEM
 	}
-	*b = a.part(va, a.End)
-	b.next = a.next
+	*b = *a
+	b.trim(va, a.End)
 	if b.File != nil {
 		b.File.Ref()
 	}
-	*a = a.part(a.Start, va)
+	a.trim(a.Start, va)
 	a.next = b
 	return abi.OK
 }

@@ -170,8 +170,8 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 		s.remove(a)
 		return 0, err
 	}
-	whole := m.area(start, size)
-	*a = whole.part(start+m.Done, w.at)
+	*a = m.area(start, size)
+	a.trim(start+m.Done, w.at)
 	if a.File != nil {
 		a.File.Ref()
 	}
@@ -266,9 +266,7 @@ func (s *Space) unmap(w *walk) abi.Errno {
 		w.at, w.end = a.Start, min(a.End, end)
 		any = s.clear(w) || any
 		if w.at < a.End {
-			rest := a.part(w.at, a.End)
-			rest.next = a.next
-			*a = rest
+			a.trim(w.at, a.End)
 			break
 		}
 		w.work -= areaWork

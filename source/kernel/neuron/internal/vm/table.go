@@ -60,7 +60,7 @@ const (
 
 type table [entries]pte
 
-func index(va uint64, level int) int { return int(va>>(mem.PageShift+9*level)) % entries }
+func index(va uint64, level int) uint64 { return va >> (mem.PageShift + 9*level) % entries }
 
 // entry finds the leaf entry of va, or nil where no table is.
 func (s *Space) entry(va uint64) *pte {
@@ -258,12 +258,15 @@ func satp(root mem.Phys, asid uint16) uint64 {
 	return arch.SatpSv39 | uint64(asid)<<arch.SatpASIDShift | uint64(root>>mem.PageShift)
 }
 
+// Active reports whether s is the hart's address space.
+func (s *Space) Active(h *arch.Hart) bool { return h.Satp == satp(s.root, s.asid) }
+
 // Activate makes s the hart's address space. A write to satp is dear (QEMU forgets all translations), so an
 // unchanged one is not written.
 func (s *Space) Activate(h *arch.Hart) {
-	if v := satp(s.root, s.asid); h.Satp != v {
-		h.Satp = v
-		arch.WriteSatp(v)
+	if !s.Active(h) {
+		h.Satp = satp(s.root, s.asid)
+		arch.WriteSatp(h.Satp)
 		if s.asid == 0 {
 			arch.FlushTLB() // what others that share the id left
 		}
@@ -272,7 +275,7 @@ func (s *Space) Activate(h *arch.Hart) {
 
 // leave puts the hart on the kernel's table if it is on s, which is about to go.
 func (s *Space) leave(h *arch.Hart) {
-	if h.Satp == satp(s.root, s.asid) {
+	if s.Active(h) {
 		h.Satp = satp(kernelRoot, 0)
 		arch.WriteSatp(h.Satp)
 	}
