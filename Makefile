@@ -107,10 +107,13 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 SEED ?= 1
 SEEDS ?= 20
 CALLS ?= 50000
+BESIDE ?= 1
 KERNEL ?=
 .PHONY: fuzz-kernel
-fuzz-kernel: ## random system calls: SEEDS (20) programs of threads from SEED (1) on, CALLS (50000) calls each
+fuzz-kernel: ## random system calls: SEEDS (20) programs of threads from SEED (1) on, CALLS (50000) calls each; BESIDE (1) seeds beside the system
 	@go test -count=1 -timeout 0 -v ./tests/fuzzkernel -run TestHunt -hunt -seed $(SEED) -seeds $(SEEDS) -calls $(CALLS) -kernel "$(abspath $(KERNEL))"
+	@[ $(BESIDE) -eq 0 ] || go test -count=1 -timeout 0 -v ./tests/boot -run '^TestHostile$$' \
+		-hostile.seed $(SEED) -hostile.seeds $(BESIDE) -hostile.calls $(CALLS) -hostile.kernel "$(abspath $(KERNEL))"
 
 .PHONY: mutate
 mutate: ## mutation testing of one package, PKG=./its/folder: which changes of the code its tests do not notice

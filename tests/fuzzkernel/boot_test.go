@@ -65,6 +65,7 @@ var (
 	numbers    = regexp.MustCompile(`-?\b(0x[0-9a-f]+|[0-9]+)\b`)
 	foundLine  = regexp.MustCompile(`^fuzz: finding ([^ :]*): (.*)$`)
 	seedLine   = regexp.MustCompile(`^fuzz: seed \d+: programs \d+, calls (\d+), longest trap (\d+) ns`)
+	memoryLine = regexp.MustCompile(`^neuron: process \d+ \(init\) ended: out of memory`)
 	signalLine = regexp.MustCompile(`^neuron: power off, init killed by signal \d+$`)
 )
 
@@ -77,6 +78,7 @@ func (m *machine) boot(t testing.TB, appended string, cases map[string]string) (
 	for name, text := range cases {
 		files = append(files, newc.File{Path: "cases/" + name, Mode: 0o644, Data: []byte(text)})
 	}
+	outOfMemory := 0 // of process 1's program
 	line := func(s string) {
 		if run, ok := strings.CutPrefix(s, "fuzz: run "); ok {
 			o.last = run
@@ -91,6 +93,16 @@ func (m *machine) boot(t testing.TB, appended string, cases map[string]string) (
 		}
 		if what, ok := strings.CutPrefix(s, "neuron: fatal: "); ok {
 			found(o.last, "fatal: "+what)
+		}
+		if memoryLine.MatchString(s) {
+			outOfMemory++
+		}
+		if s == "fuzz: the canary has ended" {
+			if outOfMemory == 0 {
+				found(o.last, "the canary has ended")
+			} else {
+				outOfMemory--
+			}
 		}
 		if signalLine.MatchString(s) {
 			found(o.last, strings.TrimPrefix(s, "neuron: "))

@@ -91,7 +91,12 @@ type canaryProcess struct {
 	words  []uint64
 }
 
+// start starts it, again if it has ended.
 func (c *canaryProcess) start() {
+	if c.words != nil {
+		unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(c.words))), 4096))
+		unix.Close(c.result)
+	}
 	c.result = memfd("canary")
 	if err := unix.Ftruncate(c.result, 4096); err != nil {
 		fail("canary", err)
@@ -101,7 +106,7 @@ func (c *canaryProcess) start() {
 		fail("canary", err)
 	}
 	c.words = unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), 512)
-	c.pid, err = syscall.ForkExec("/init", []string{"/init", "canary"}, &syscall.ProcAttr{Files: []uintptr{^uintptr(0), 1, 2, uintptr(c.result)}})
+	c.pid, err = syscall.ForkExec("/proc/self/exe", []string{"/init", "canary"}, &syscall.ProcAttr{Files: []uintptr{^uintptr(0), 1, 2, uintptr(c.result)}})
 	if err != nil {
 		fail("canary", err)
 	}
@@ -111,11 +116,12 @@ func (c *canaryProcess) start() {
 	}
 }
 
-// ended is told of every child that has ended.
-func (c *canaryProcess) ended(d *director, pid int) {
+// ended is told of every child that has ended. Who runs the machine knows whether the kernel said that memory was used up: that ends
+// whoever asks next.
+func (c *canaryProcess) ended(pid int) {
 	if pid == c.pid {
-		d.finding("", "the canary has ended")
-		d.finish()
+		fmt.Println("fuzz: the canary has ended")
+		c.pid = 0
 	}
 }
 

@@ -30,11 +30,12 @@ const (
 type director struct {
 	binary, results     int
 	null                int
-	accounts, processes int
+	accounts, processes int // -1 for none
 	before              map[string]int
 	watched             watched
 	canary              canaryProcess
 
+	plain     bool // it is no process 1 but one without rights, and so are its programs
 	alone     bool // programs that are compared with Linux: they get nothing, and their answers are printed
 	verbose   int  // 1: tell how each program ended, 2: and what each operation gave
 	ran       int
@@ -44,15 +45,16 @@ type director struct {
 	longestBy string
 }
 
-func newDirector() *director {
+func newDirector(plain bool) *director {
 	runtime.LockOSThread()
-	unix.CloseOnExec(deviceDirectory)
-	d := &director{
-		binary: memfd("program"), results: memfd("results"), processes: openDevice("processes"),
-	}
+	d := &director{plain: plain, binary: memfd("program"), results: memfd("results"), accounts: -1, processes: -1}
 	var err error
-	if d.accounts, err = unix.Openat(deviceDirectory, "accounts", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-		fmt.Println("fuzz: the kernel has no accounts: what it loses is not seen")
+	unix.CloseOnExec(deviceDirectory) // or, of a service, what it says readiness to
+	if !plain {
+		d.processes = openDevice("processes")
+		if d.accounts, err = unix.Openat(deviceDirectory, "accounts", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			fmt.Println("fuzz: the kernel has no accounts: what it loses is not seen")
+		}
 	}
 	time.Sleep(time.Millisecond) // the runtime opens what it waits with
 	if d.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
@@ -88,7 +90,10 @@ func (d *director) run(name string, p *program.Program) uint64 {
 	pid := d.begin()
 	began := time.Now()
 	status, inTime := d.wait(pid)
-	d.clean()
+	d.clean(pid, inTime)
+	if d.canary.pid == 0 {
+		d.canary.start()
+	}
 	calls := d.counter(program.ResultCalls)
 	d.told(name)
 	if d.alone {
@@ -123,11 +128,13 @@ func (d *director) load(b []byte) {
 	}
 }
 
-// begin starts the executor in a socket namespace's sight, and lets nothing else of this process through.
+// begin starts the executor in a socket namespace's sight, unless there is no right to that, and lets nothing else of this process through.
 func (d *director) begin() int {
 	files := []uintptr{uintptr(d.binary), uintptr(d.results), ^uintptr(0)}
-	if d.alone {
-		files[2] = uintptr(d.null)
+	if d.alone || d.plain {
+		if d.alone {
+			files[2] = uintptr(d.null)
+		}
 		pid, err := syscall.ForkExec(executor, []string{"executor"}, &syscall.ProcAttr{Files: files})
 		if err != nil {
 			fail(executor, err)
@@ -158,7 +165,7 @@ func (d *director) wait(pid int) (status unix.WaitStatus, ended bool) {
 		case got == pid:
 			return status, true
 		case got != 0:
-			d.canary.ended(d, got)
+			d.canary.ended(got)
 			continue
 		}
 		t := unix.NsecToTimespec(int64(pause))
@@ -167,8 +174,23 @@ func (d *director) wait(pid int) (status unix.WaitStatus, ended bool) {
 	return 0, false
 }
 
-// clean ends everybody but this process and the canary.
-func (d *director) clean() {
+// descendants are so many ids from a program's on: there its threads and children are.
+const descendants = 2000
+
+// clean ends everybody but this process and the canary, and without a list of processes the program's descendants: those below first, for
+// the kernel gives orphans to process 1.
+func (d *director) clean(pid int, ended bool) {
+	if d.plain {
+		for id := pid + descendants; id >= pid; id-- {
+			if id != d.canary.pid {
+				unix.Kill(id, unix.SIGKILL)
+			}
+		}
+		if !ended {
+			d.wait(pid)
+		}
+		return
+	}
 	for range 100 {
 		others := 0
 		for _, u := range d.list() {
@@ -182,7 +204,7 @@ func (d *director) clean() {
 			if got <= 0 || err != nil {
 				break
 			}
-			d.canary.ended(d, got)
+			d.canary.ended(got)
 		}
 		if others == 0 {
 			return
@@ -366,12 +388,15 @@ func (d *director) finding(name, what string) {
 	fmt.Printf("fuzz: finding %s: %s\n", name, what)
 }
 
-// finish ends the machine.
+// finish ends the machine; beside the system it stays, for a service's end would be that one's.
 func (d *director) finish() {
-	if d.verbose > 0 {
+	if d.verbose > 0 && !d.plain {
 		fmt.Print(text(d.processes))
 	}
 	fmt.Printf("fuzz: done: programs %d, calls %d, findings %d\n", d.ran, d.calls, d.findings)
+	for d.plain {
+		time.Sleep(time.Hour)
+	}
 	if d.findings > 0 {
 		os.Exit(3)
 	}

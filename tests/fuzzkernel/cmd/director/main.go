@@ -7,6 +7,9 @@
 //	fuzz.verbose=1                         say how each program ended; 2: and what each operation gave
 //	fuzz.cases=N                           each file of /cases, N times
 //
+// With the argument beside, which these follow, it is a service of the whole system instead, without a right, and serves on when it is
+// done.
+//
 // It prints "fuzz: run NAME" before each program and "fuzz: finding NAME: WHAT" for what should not be.
 package main
 
@@ -18,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nexus/source/libs/svc"
 	"nexus/tests/fuzzkernel/generate"
 	"nexus/tests/fuzzkernel/program"
 )
@@ -27,11 +31,18 @@ func main() {
 		canary()
 	}
 	debug.SetGCPercent(400)
-	s := settings(os.Getenv("NEXUS_CMDLINE"))
-	d := newDirector()
+	plain, line := len(os.Args) > 1 && os.Args[1] == "beside", os.Getenv("NEXUS_CMDLINE")
+	if plain {
+		line = strings.Join(os.Args[2:], " ")
+	}
+	s := settings(line)
+	d := newDirector(plain)
 	d.verbose = s.number("fuzz.verbose", 0)
 	d.alone = s.number("fuzz.alone", 0) > 0
 	d.run("nothing", new(program.Program))
+	if plain {
+		ready()
+	}
 	if n := s.number("fuzz.cases", 0); n > 0 {
 		d.cases(n)
 	} else {
@@ -60,6 +71,29 @@ func (o options) number(name string, otherwise int) int {
 	return otherwise
 }
 
+// ready tells nexus-init.
+func ready() {
+	s, err := svc.Open()
+	if err == nil {
+		err = s.Ready()
+	}
+	if err != nil {
+		fail("service", err)
+	}
+}
+
+// mostRounds keeps a program beside the system from taking more of what all need than there is.
+const mostRounds = 2
+
+func (d *director) modest(p *program.Program) *program.Program {
+	if d.plain {
+		for i := range p.Rounds {
+			p.Rounds[i] = min(p.Rounds[i], mostRounds)
+		}
+	}
+	return p
+}
+
 func (d *director) seeds(s options) {
 	var only []string
 	if list := s["fuzz.only"]; list != "" {
@@ -82,7 +116,7 @@ func (d *director) seeds(s options) {
 			if d.alone {
 				make = generate.Alone
 			}
-			calls += d.run(fmt.Sprintf("%d/%d", seed, episode), make(uint64(seed), uint64(episode)))
+			calls += d.run(fmt.Sprintf("%d/%d", seed, episode), d.modest(make(uint64(seed), uint64(episode))))
 			if only != nil && strconv.Itoa(episode) == only[len(only)-1] {
 				break
 			}
