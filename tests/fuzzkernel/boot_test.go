@@ -59,6 +59,9 @@ type outcome struct {
 	seeds    []string
 	calls    int
 	longest  int // trap, in instructions
+
+	told        bool // why the machine ended
+	outOfMemory int  // ends of the director's program that the kernel gave this reason for
 }
 
 var (
@@ -78,7 +81,6 @@ func (m *machine) boot(t testing.TB, appended string, cases map[string]string) (
 	for name, text := range cases {
 		files = append(files, newc.File{Path: "cases/" + name, Mode: 0o644, Data: []byte(text)})
 	}
-	outOfMemory := 0 // of process 1's program
 	line := func(s string) {
 		if run, ok := strings.CutPrefix(s, "fuzz: run "); ok {
 			o.last = run
@@ -87,33 +89,7 @@ func (m *machine) boot(t testing.TB, appended string, cases map[string]string) (
 		if m.say != nil {
 			m.say(s)
 		}
-		found := func(run, what string) { o.findings = append(o.findings, finding{run, what, kindOf(what)}) }
-		if f := foundLine.FindStringSubmatch(s); f != nil {
-			found(f[1], f[2])
-		}
-		if what, ok := strings.CutPrefix(s, "neuron: fatal: "); ok {
-			found(o.last, "fatal: "+what)
-		}
-		if memoryLine.MatchString(s) {
-			outOfMemory++
-		}
-		if s == "fuzz: the canary has ended" {
-			if outOfMemory == 0 {
-				found(o.last, "the canary has ended")
-			} else {
-				outOfMemory--
-			}
-		}
-		if signalLine.MatchString(s) {
-			found(o.last, strings.TrimPrefix(s, "neuron: "))
-		}
-		if f := seedLine.FindStringSubmatch(s); f != nil {
-			calls, _ := strconv.Atoi(f[1])
-			longest, _ := strconv.Atoi(f[2])
-			o.calls += calls
-			o.longest = max(o.longest, longest)
-			o.seeds = append(o.seeds, s)
-		}
+		o.hear(s)
 	}
 	o.Result = guest.Machine{
 		Files: files, Append: appended, Counted: true, Timeout: 6 * time.Hour, Quiet: m.quiet, Line: line,
@@ -121,11 +97,43 @@ func (m *machine) boot(t testing.TB, appended string, cases map[string]string) (
 	if o.Late {
 		o.findings = append(o.findings, finding{o.last, "stall: the machine prints nothing any more", "stall"})
 	}
-	if len(o.findings) == 0 && o.Status != 0 {
-		what := fmt.Sprintf("ended with status %d: %s", o.Status, guest.Tail(o.Lines, 1))
-		o.findings = append(o.findings, finding{o.last, what, kindOf(what)})
+	if !o.told && !o.Late {
+		o.found(o.last, "process 1 has ended before it was done: "+guest.Tail(o.Lines, 1))
 	}
 	return o
+}
+
+func (o *outcome) found(run, what string) {
+	o.findings = append(o.findings, finding{run, what, kindOf(what)})
+}
+
+// hear is a line of the console.
+func (o *outcome) hear(s string) {
+	if f := foundLine.FindStringSubmatch(s); f != nil {
+		o.found(f[1], f[2])
+	}
+	what, fatal := strings.CutPrefix(s, "neuron: fatal: ")
+	killed := signalLine.MatchString(s)
+	switch {
+	case fatal:
+		o.found(o.last, "fatal: "+what)
+	case killed:
+		o.found(o.last, strings.TrimPrefix(s, "neuron: "))
+	case memoryLine.MatchString(s):
+		o.outOfMemory++
+	case s == "fuzz: the canary has ended" && o.outOfMemory > 0:
+		o.outOfMemory--
+	case s == "fuzz: the canary has ended":
+		o.found(o.last, "the canary has ended")
+	}
+	o.told = o.told || fatal || killed || strings.HasPrefix(s, "fuzz: done: ")
+	if f := seedLine.FindStringSubmatch(s); f != nil {
+		calls, _ := strconv.Atoi(f[1])
+		longest, _ := strconv.Atoi(f[2])
+		o.calls += calls
+		o.longest = max(o.longest, longest)
+		o.seeds = append(o.seeds, s)
+	}
 }
 
 // programOf is the program that a run's name stands for, of a seed or a case.
