@@ -49,7 +49,7 @@ const Infinite = time.Duration(1<<32-1) * time.Second
 // Retransmission (RFC 2131 section 4.1, but beginning at one second: a boot waits for it).
 const (
 	firstWait = time.Second
-	lastWait  = 64 * time.Second
+	doublings = 6 // till it is 64 s
 
 	maxRequests   = 4 // of one exchange in Requesting, then all over again
 	minRenewWait  = 60 * time.Second
@@ -201,10 +201,7 @@ func (c *Client) later(now time.Duration) {
 }
 
 func backoff(attempt int) time.Duration {
-	if attempt >= 6 {
-		return lastWait
-	}
-	return firstWait << attempt
+	return firstWait << min(attempt, doublings)
 }
 
 // restart goes back to Init, and waits there the longer the more often it happened.

@@ -241,8 +241,8 @@ func TestNak(t *testing.T) {
 		c.Input(0, answer(r, dhcpv4.MessageTypeNak, func(m *dhcpv4.DHCPv4) {
 			m.UpdateOption(dhcpv4.OptServerIdentifier(net.IP{192, 0, 2, 2}))
 		}))
-		if c.State() != dhcp.Requesting {
-			t.Errorf("state %v", c.State())
+		if c.State() != dhcp.Requesting || c.Counters.NotForUs != 1 {
+			t.Errorf("state %v, %+v", c.State(), c.Counters)
 		}
 	})
 	for _, state := range []dhcp.State{dhcp.Renewing, dhcp.Rebinding} {
@@ -402,8 +402,8 @@ func TestTimers(t *testing.T) {
 		r := sent(t, c.Input(0, answer(sent(t, c.Start(0)), dhcpv4.MessageTypeOffer, nil)))
 		late := 10 * time.Second
 		out := c.Input(late, answer(r, dhcpv4.MessageTypeAck, func(m *dhcpv4.DHCPv4) { seconds(m, dhcpv4.OptionIPAddressLeaseTime, 2) }))
-		if out.Wake <= 0 || out.Wake > late+time.Second {
-			t.Errorf("wake %v", out.Wake)
+		if out.Wake <= late || out.Wake > late+time.Second {
+			t.Errorf("wake %v, it is %v", out.Wake, late)
 		}
 	})
 }

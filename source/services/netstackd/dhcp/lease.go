@@ -19,7 +19,7 @@ func leaseOf(m *dhcpv4.DHCPv4) (Lease, bool) {
 	}
 	l := Lease{Prefix: netip.PrefixFrom(ip, length)}
 	routers := m.Options.Get(dhcpv4.OptionRouter)
-	if l.Router, ok = first(routers); !ok || !l.Prefix.Contains(l.Router) || l.Router == ip {
+	if l.Router, ok = first(routers); !ok || l.Router == ip || !isHost(l.Prefix, ip) || !isHost(l.Prefix, l.Router) {
 		return Lease{}, false
 	}
 	seconds, ok := seconds(m, dhcpv4.OptionIPAddressLeaseTime)
@@ -77,6 +77,15 @@ func ip4(b net.IP) (netip.Addr, bool) {
 // usable reports whether a host may have the address.
 func usable(ip netip.Addr) bool {
 	return !ip.IsUnspecified() && !ip.IsLoopback() && !ip.IsMulticast() && ip.As4()[0] < 240 && ip.As4()[0] != 0
+}
+
+// isHost reports whether ip is a host's in the network: neither the network's own address nor its broadcast address (RFC 1122
+// section 3.2.1.3).
+func isHost(network netip.Prefix, ip netip.Addr) bool {
+	b := ip.As4()
+	all := uint32(1)<<(32-network.Bits()) - 1
+	host := binary.BigEndian.Uint32(b[:]) & all
+	return network.Contains(ip) && host != 0 && host != all
 }
 
 // maskLength returns the length of a contiguous mask of 1 to 30 bits: a network that holds a host and its router.

@@ -97,6 +97,11 @@ func TestLeaseEdges(t *testing.T) {
 	}{
 		{"a network of one bit", [4]byte{192, 0, 2, 77}, [4]byte{128}, [4]byte{192, 0, 2, 1}, "192.0.2.77/1"},
 		{"a network of two hosts", [4]byte{192, 0, 2, 77}, [4]byte{255, 255, 255, 252}, [4]byte{192, 0, 2, 78}, "192.0.2.77/30"},
+		{"the last host of a network", [4]byte{192, 0, 2, 254}, [4]byte{255, 255, 255}, [4]byte{192, 0, 2, 1}, "192.0.2.254/24"},
+		{"a network's own address", [4]byte{192, 0, 2, 64}, [4]byte{255, 255, 255, 192}, [4]byte{192, 0, 2, 65}, ""},
+		{"a network's broadcast address", [4]byte{192, 0, 2, 127}, [4]byte{255, 255, 255, 192}, [4]byte{192, 0, 2, 65}, ""},
+		{"a router at the network's own address", [4]byte{192, 0, 2, 77}, [4]byte{255, 255, 255, 192}, [4]byte{192, 0, 2, 64}, ""},
+		{"a router at the broadcast address", [4]byte{192, 0, 2, 77}, [4]byte{255, 255, 255, 192}, [4]byte{192, 0, 2, 127}, ""},
 		{"a network of no host", [4]byte{192, 0, 2, 77}, [4]byte{255, 255, 255, 254}, [4]byte{192, 0, 2, 76}, ""},
 		{"the last unicast address", [4]byte{223, 255, 255, 254}, [4]byte{255, 255, 255}, [4]byte{223, 255, 255, 1}, "223.255.255.254/24"},
 		{"the first of class E", [4]byte{240, 0, 0, 2}, [4]byte{255, 255, 255}, [4]byte{240, 0, 0, 1}, ""},
@@ -203,6 +208,31 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// What is no message of a server's, or comes when nobody asked, is counted and changes nothing.
+func TestStrayMessages(t *testing.T) {
+	c := newClient()
+	discover := sent(t, c.Start(0))
+	offer := answer(discover, dhcpv4.MessageTypeOffer, nil)
+	junk := dhcp.BuildFrame(serverMAC, clientMAC, netip.AddrPortFrom(serverIP, dhcp.ServerPort), netip.AddrPortFrom(given, dhcp.ClientPort), []byte("no message"))
+	for _, test := range []struct {
+		name  string
+		frame []byte
+		want  dhcp.Counters
+	}{
+		{"no message", junk, dhcp.Counters{Discovers: 1, BadFrame: 1}},
+		{"a client's message", answer(discover, dhcpv4.MessageTypeInform, nil), dhcp.Counters{Discovers: 1, BadFrame: 2}},
+		{"an acknowledgement of nothing", answer(discover, dhcpv4.MessageTypeAck, nil), dhcp.Counters{Discovers: 1, BadFrame: 2, Acks: 1, BadState: 1}},
+	} {
+		if out := c.Input(0, test.frame); len(out.Frames) != 0 || out.Wake != time.Second || c.State() != dhcp.Selecting || c.Counters != test.want {
+			t.Errorf("%s: %+v in %v, counted %+v, want %+v", test.name, out, c.State(), c.Counters, test.want)
+		}
+	}
+	c.Input(0, offer)
+	if out := c.Input(0, offer); len(out.Frames) != 0 || c.State() != dhcp.Requesting || c.Counters.Offers != 2 || c.Counters.BadState != 2 {
+		t.Errorf("a second offer: %+v in %v, counted %+v", out, c.State(), c.Counters)
+	}
+}
+
 // The wait before all begins anew grows with each failure in a row, and a lease ends the row.
 func TestRestartsAreForgotten(t *testing.T) {
 	c := newClient()
@@ -247,6 +277,18 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+// onesSum is the sum of b in ones' complement arithmetic, of an even number of bytes.
+func onesSum(b []byte) uint16 {
+	sum := uint32(0)
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
+}
+
 // Frames are taken and refused as RFC 791, 768 and 1122 have it.
 func TestFrames(t *testing.T) {
 	payload := []byte{1, 2, 3}
@@ -255,14 +297,7 @@ func TestFrames(t *testing.T) {
 	sealed := func(change func(b []byte) []byte) []byte {
 		b := change(bytes.Clone(sound))
 		binary.BigEndian.PutUint16(b[24:], 0)
-		sum := uint32(0)
-		for i := range int(b[14]&15) * 2 {
-			sum += uint32(binary.BigEndian.Uint16(b[14+2*i:]))
-		}
-		for sum > 0xffff {
-			sum = sum>>16 + sum&0xffff
-		}
-		binary.BigEndian.PutUint16(b[24:], ^uint16(sum))
+		binary.BigEndian.PutUint16(b[24:], ^onesSum(b[14:][:int(b[14]&15)*4]))
 		return b
 	}
 	set := func(at int, v ...byte) func([]byte) []byte {
@@ -291,6 +326,7 @@ func TestFrames(t *testing.T) {
 		{"TCP", sealed(set(23, 6)), nil},
 		{"IP length beyond the frame", sealed(func(b []byte) []byte { return set(16, 0, byte(len(b)-13))(unchecked(b)) }), nil},
 		{"IP length without room for UDP", sealed(func(b []byte) []byte { return set(16, 0, 27)(unchecked(b)) }), nil},
+		{"IP length of its header", sealed(func(b []byte) []byte { return set(16, 0, 20)(unchecked(b)) }), nil},
 		{"UDP length of its header", sealed(func(b []byte) []byte { return set(38, 0, 8)(unchecked(b)) }), []byte{}},
 		{"UDP length below its header", sealed(func(b []byte) []byte { return set(38, 0, 7)(unchecked(b)) }), nil},
 		{"UDP length beyond the packet", sealed(func(b []byte) []byte { return set(38, 0, 12)(unchecked(b)) }), nil},
@@ -302,6 +338,14 @@ func TestFrames(t *testing.T) {
 		from, got, ok := dhcp.ParseRequest(test.frame)
 		if ok != (test.want != nil) || !bytes.Equal(got, test.want) || ok && from != clientMAC {
 			t.Errorf("%s: %v %v from %x, want %v", test.name, ok, got, from, test.want)
+		}
+	}
+	// RFC 768: the checksum is of the addresses, the protocol, the datagram's length, and the datagram.
+	for n := range 4 {
+		b := dhcp.BuildFrame(clientMAC, serverMAC, netip.AddrPortFrom(given, 68), netip.AddrPortFrom(serverIP, 67), payload[:n])
+		pseudo := append(bytes.Clone(b[26:34]), 0, 17, 0, byte(8+n))
+		if got := onesSum(append(append(pseudo, b[34:]...), make([]byte, n%2)...)); got != 0xffff || onesSum(b[14:34]) != 0xffff {
+			t.Errorf("%d bytes: the checksums leave %#x and %#x, want all ones", n, got, onesSum(b[14:34]))
 		}
 	}
 	// RFC 768: a checksum that comes out as zero is sent as all ones, for zero says that there is none.

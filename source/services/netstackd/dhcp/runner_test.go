@@ -115,6 +115,31 @@ func TestMonthOfLeases(t *testing.T) {
 	})
 }
 
+// TestInfiniteLease: a lease without an end is never asked for again (RFC 2131 section 3.3).
+func TestInfiniteLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a applied
+		r := start(t, &a, func(r *dhcp.Runner, frame []byte) {
+			_, payload, _ := dhcp.ParseRequest(frame)
+			m, err := dhcpv4.FromBytes(payload)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			kind := dhcpv4.MessageTypeOffer
+			if m.MessageType() == dhcpv4.MessageTypeRequest {
+				kind = dhcpv4.MessageTypeAck
+			}
+			r.Deliver(answer(request{DHCPv4: m}, kind, func(m *dhcpv4.DHCPv4) { seconds(m, dhcpv4.OptionIPAddressLeaseTime, 1<<32-1) }))
+		})
+		time.Sleep(200 * 365 * 24 * time.Hour) // the bubble's time
+		l, ok := r.Wait(t.Context(), 0)
+		if c := r.Counters(); !ok || l.Duration != dhcp.Infinite || c.Discovers != 1 || c.Requests != 1 || len(a.all()) != 1 {
+			t.Errorf("%v %v, counted %+v, applied %v", ok, l.Duration, c, a.all())
+		}
+	})
+}
+
 // TestFlood: more frames than the inbox holds are dropped and counted, and hurt nothing.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
