@@ -9,6 +9,7 @@ var Host struct {
 	PendingSet uint64
 	Satp       uint64
 	Flushes    int
+	Fetches    int // of FlushCode
 	Calls      int // of the firmware's timer
 	// HasStimecmp and MaxASID are what Probe finds.
 	HasStimecmp bool
@@ -43,7 +44,7 @@ func WaitForInterrupt() { Host.Time = Host.Alarm }
 
 func WriteSatp(v uint64)   { Host.Satp = v }
 func FlushTLB()            { Host.Flushes++ }
-func FlushCode()           {}
+func FlushCode()           { Host.Fetches++ }
 func SaveFloat(c *Context) { c.F[0] = Host.Float }
 func LoadFloat(c *Context) { Host.Float = c.F[0] }
 

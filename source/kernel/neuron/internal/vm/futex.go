@@ -24,7 +24,7 @@ const notPrivate = 1
 // Hash spreads keys evenly over the numbers below n.
 func (k Key) Hash(n uint64) uint64 {
 	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio (Knuth 6.4)
-	return (k.at/4 ^ k.inode<<20) * golden >> 32 % n
+	return (k.at ^ k.inode<<20) * golden >> 32 % n
 }
 
 // Key is the key of the word at va, which is aligned. private says that only threads of this space wait and wake. EFAULT if there is no

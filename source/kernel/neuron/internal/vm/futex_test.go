@@ -43,6 +43,8 @@ func TestKeyNamesTheWord(t *testing.T) {
 	first, second, far := at(s, f, 0), at(s, f, 1), at(other, f, 1)
 	elsewhere := at(other, g, 1)
 	readOnly := mustMap(t, s, Map{Size: page, Prot: Read, Shared: true, File: f})
+	copied := mustMap(t, s, Map{Size: page, Prot: Read | Write, MayWrite: true, File: f, Bytes: page})
+	unwritten := mustMap(t, s, Map{Size: page, Prot: Read, MayWrite: true, File: f, Bytes: page})
 	tests := []struct {
 		name string
 		a, b Key
@@ -57,6 +59,8 @@ func TestKeyNamesTheWord(t *testing.T) {
 		{"a file's word in two mappings", mustKey(t, s, first+page+8, false), mustKey(t, s, second+8, false), true},
 		{"a file's word in two spaces", mustKey(t, s, first+page+8, false), mustKey(t, other, far+8, false), true},
 		{"a file's word, written and read only", mustKey(t, s, first+12, false), mustKey(t, s, readOnly+12, false), true},
+		{"a file's word, in a private mapping that cannot be written to", mustKey(t, s, first+12, false), mustKey(t, s, unwritten+12, false), true},
+		{"a file's word, in a private mapping that can", mustKey(t, s, first+12, false), mustKey(t, s, copied+12, false), false},
 		{"a file's word, private in two mappings", mustKey(t, s, first+page+8, true), mustKey(t, s, second+8, true), false},
 		{"two words of a file", mustKey(t, s, second+8, false), mustKey(t, s, second+12, false), false},
 		{"two files", mustKey(t, other, far+8, false), mustKey(t, other, elsewhere+8, false), false},

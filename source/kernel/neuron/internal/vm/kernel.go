@@ -110,7 +110,7 @@ func KernelFault(cause uint64, p mem.Phys) string {
 	}
 	size := mem.Phys(1 << 30)
 	e := tableAt(kernelRoot)[userHalf+p/size]
-	for e.table() && size > mem.PageSize {
+	for e.table() {
 		size /= entries
 		e = tableAt(e.phys())[p/size%entries]
 	}

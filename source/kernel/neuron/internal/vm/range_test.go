@@ -167,6 +167,18 @@ func TestProcessorForgets(t *testing.T) {
 	}
 }
 
+// TestProcessorFetchesAnew: a page that may be executed is fetched anew when it comes; others cost nothing.
+func TestProcessorFetchesAnew(t *testing.T) {
+	s, _ := setup(t, 64)
+	for prot, want := range map[Prot]int{Read | Exec: 1, Read | Write: 0} {
+		va := mustMap(t, s, Map{Size: page, Prot: prot, MayWrite: true, MayExec: true})
+		before := arch.Host.Fetches
+		if s.Touch(va, Read); arch.Host.Fetches-before != want {
+			t.Errorf("rights %d: fetched anew %d times, want %d", prot, arch.Host.Fetches-before, want)
+		}
+	}
+}
+
 // TestTouchOfWhatIsThere: an access that its area allows and an old entry does not goes through without a new page; so it is for another
 // thread while mprotect of much goes on.
 func TestTouchOfWhatIsThere(t *testing.T) {

@@ -170,7 +170,7 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 		s.remove(a)
 		return 0, err
 	}
-	*a = m.area(start, size)
+	*a = m.area(start)
 	a.trim(start+m.Done, w.at)
 	if a.File != nil {
 		a.File.Ref()
@@ -182,13 +182,13 @@ func (s *Space) Mmap(m Map) (uint64, abi.Errno) {
 	return start, abi.OK
 }
 
-// area is what m describes, at start.
-func (m *Map) area(start, size uint64) (a Area) {
-	a = Area{Start: start, End: start + size, Prot: m.Prot.normal(), MayWrite: m.MayWrite, MayExec: m.MayExec}
+// area is what m says of memory from start on.
+func (m *Map) area(start uint64) (a Area) {
+	a = Area{Start: start, Prot: m.Prot.normal(), MayWrite: m.MayWrite, MayExec: m.MayExec}
 	if m.File != nil {
 		a.File, a.Index, a.Shared = m.File, m.Index, m.Shared
 		if !m.Shared {
-			a.Bytes, a.Zeros = min(m.Bytes, size), m.Zeros
+			a.Bytes, a.Zeros = m.Bytes, m.Zeros
 		}
 	}
 	return a
