@@ -15,6 +15,18 @@ import (
 // longestTrap is the most instructions that the kernel may keep the hart.
 const longestTrap = 1_000_000
 
+// costs is what a call has cost, its way through the Go program included (Go 1.26); another compiler makes a few per cent of difference.
+var costs = map[string]int{
+	"getppid":                            408,
+	"write and read of a pipe, 64 bytes": 2255,
+	"a byte to another thread and back":  5960,
+	"epoll_pwait, nothing ready":         533,
+	"pwrite of a memfd, 64 bytes":        1122,
+	"mmap, touch and munmap of a page":   3380,
+	"futex wake, nobody waits":           629,
+	"nanosleep of nothing":               966,
+}
+
 func TestCost(t *testing.T) {
 	guest.Need(t)
 	r := guest.Machine{
@@ -26,6 +38,14 @@ func TestCost(t *testing.T) {
 	}
 	for _, line := range r.After("cost: ") {
 		t.Log(line)
+		name, n, _ := strings.Cut(line, ": ")
+		if got, err := strconv.Atoi(n); err != nil || costs[name] == 0 || got > costs[name]*11/10 {
+			t.Errorf("%s costs %s instructions, has cost %d", name, n, costs[name])
+		}
+		delete(costs, name)
+	}
+	for name := range costs {
+		t.Errorf("%s was not measured", name)
 	}
 	traps := r.After("trap: ")
 	if len(traps) == 0 {

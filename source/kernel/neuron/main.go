@@ -82,7 +82,7 @@ func boot(hartID, treeAt uint64) {
 	proc.SetFrequency(board.Timebase)
 	proc.Devices = interrupts
 	proc.Console = processEnds
-	file.Clock = proc.Realtime
+	file.Clock = proc.RealtimeAt
 	proc.OnInitExit = initExited
 	initClockAndChance()
 	listed, left := device.Scan(&tree, board.Own())

@@ -4,6 +4,7 @@ package file
 
 import (
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/arch"
 	"nexus/source/kernel/neuron/internal/escape"
 	"nexus/source/kernel/neuron/internal/mem"
 	"nexus/source/kernel/neuron/internal/user"
@@ -77,7 +78,8 @@ type File struct {
 	// Moving says that a call which is not done yet has Pos for itself.
 	Moving bool
 
-	changed uint64 // when it was opened or written last, by Clock
+	seekable bool   // what the object says
+	changed  uint64 // tick at which it was opened or written last
 
 	refs  int32
 	hooks *Hook
@@ -107,15 +109,8 @@ var (
 	}
 )
 
-// Clock is the time of day in nanoseconds, for times of files; set once at boot.
-var Clock func() uint64
-
-func now() uint64 {
-	if Clock == nil {
-		return 0
-	}
-	return Clock()
-}
+// Clock tells what the time of day was at a tick, in nanoseconds, for times of files; set once at boot.
+var Clock = func(ticks uint64) uint64 { return 0 }
 
 // Open is the number of open file descriptions.
 func Open() int { return open }
@@ -132,7 +127,7 @@ func New(o Object, flags uint32) *File {
 	default:
 		return nil
 	}
-	*f = File{Object: o, Flags: flags, changed: now(), refs: 1}
+	*f = File{Object: o, Flags: flags, seekable: o.Seekable(), changed: arch.ReadTime(), refs: 1}
 	open++
 	return f
 }
@@ -145,16 +140,20 @@ func (f *File) Read(b *user.Buffer, pos int64) (int, abi.Errno) {
 func (f *File) Write(b *user.Buffer, pos int64) (int, abi.Errno) {
 	n, err := f.Object.Write(escape.Hide(b), pos)
 	if n > 0 {
-		f.changed = now()
+		f.changed = arch.ReadTime()
 	}
 	return n, err
 }
+
+// Seekable is the object's.
+func (f *File) Seekable() bool { return f.seekable }
 
 // Stat is what fstat says. Where the object has no times, they are those of its opening and of the last write.
 func (f *File) Stat(st *abi.Stat) {
 	Stat(f.Object, st)
 	if st.Mtim == (abi.Timespec{}) {
-		t := abi.Timespec{Sec: int64(f.changed / 1e9), Nsec: int64(f.changed % 1e9)}
+		ns := Clock(f.changed)
+		t := abi.Timespec{Sec: int64(ns / 1e9), Nsec: int64(ns % 1e9)}
 		st.Atim, st.Mtim, st.Ctim = t, t, t
 	}
 }

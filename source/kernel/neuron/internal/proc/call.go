@@ -64,15 +64,17 @@ type call struct {
 	Repeated bool
 
 	// kept says that there is more to it than its Done, its Rest and a file without a reference.
-	kept    bool
-	phase   phase
-	restart Restart
-	names   [8]uint64 // the registers that name it
-	file    *file.File
-	held    bool // file is referenced
-	moving  bool // the position of file is the call's
-	beside  [Beside]*file.File
-	besides int
+	kept      bool
+	phase     phase
+	restart   Restart
+	pc        uint64 // the registers that name it
+	number    uint64
+	arguments [6]uint64
+	file      *file.File
+	held      bool // file is referenced
+	moving    bool // the position of file is the call's
+	beside    [Beside]*file.File
+	besides   int
 
 	waiter wait.Waiter // on the one queue of a Block
 	places *place      // on those of Poll
@@ -94,16 +96,23 @@ type call struct {
 func (t *Thread) Begin() {
 	switch {
 	case t.phase == none:
-	case t.names != t.registers():
+	case !t.named():
 		t.drop()
 	default:
 		t.phase = none
 	}
 }
 
-func (t *Thread) registers() [8]uint64 {
+// name keeps the registers that name a call, and named reports whether they still do.
+func (t *Thread) name() {
 	x := &t.X
-	return [8]uint64{x[arch.PC], x[arch.A0], x[arch.A0+1], x[arch.A0+2], x[arch.A0+3], x[arch.A0+4], x[arch.A0+5], x[arch.A7]}
+	t.pc, t.number, t.arguments = x[arch.PC], x[arch.A7], [6]uint64(x[arch.A0:])
+}
+
+func (t *Thread) named() bool {
+	x, a := &t.X, &t.arguments
+	return t.pc == x[arch.PC] && t.number == x[arch.A7] && a[0] == x[arch.A0] && a[1] == x[arch.A1] && a[2] == x[arch.A2] &&
+		a[3] == x[arch.A3] && a[4] == x[arch.A4] && a[5] == x[arch.A5]
 }
 
 // File is the file that t's call is about: the one behind descriptor fd when the call was made first, and referenced if it lasts.
@@ -119,7 +128,7 @@ func (t *Thread) File(fd int) (*file.File, abi.Errno) {
 // Moves makes the position of the call's file the call's own until it is done, if it has one; false while it is another's, which then has
 // its turn.
 func (t *Thread) Moves() bool {
-	if t.moving || !t.file.Object.Seekable() {
+	if t.moving || !t.file.Seekable() {
 		return true
 	}
 	if t.file.Moving {
@@ -179,7 +188,8 @@ func (t *Thread) Stays(err abi.Errno, r Restart) {
 		t.drop()
 		return
 	}
-	t.kept, t.names, t.restart, t.Repeated = true, t.registers(), r, true
+	t.name()
+	t.kept, t.restart, t.Repeated = true, r, true
 	if t.file != nil && !t.held {
 		t.file.Ref()
 		t.held = true

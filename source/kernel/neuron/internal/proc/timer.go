@@ -41,8 +41,10 @@ func SetRealtime(ns uint64) uint64 {
 	return realtime
 }
 
-// Realtime is the wall clock in nanoseconds since 1970.
-func Realtime() uint64 { return Now() + realtime }
+// Realtime is the wall clock in nanoseconds since 1970, RealtimeAt what it was at a tick.
+func Realtime() uint64 { return RealtimeAt(arch.ReadTime()) }
+
+func RealtimeAt(ticks uint64) uint64 { return Nanoseconds(ticks) + realtime }
 
 // Nanoseconds is a number of ticks as a time.
 func Nanoseconds(ticks uint64) uint64 { return ticks * tickNS }

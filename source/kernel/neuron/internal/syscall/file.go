@@ -19,7 +19,7 @@ const piece = 64 << 10
 
 // part makes t.Rest the next part of itself to be moved to or from f, and returns how many bytes are left behind it.
 func part(t *proc.Thread, f *file.File) (behind int) {
-	if f.Object.Seekable() {
+	if f.Seekable() {
 		behind = t.Rest.Limit(piece)
 	}
 	return behind
@@ -69,7 +69,7 @@ func write(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 		if _, one := f.Object.(*eventfd.Counter); one {
 			behind = t.Rest.Limit(t.Rest.Current()) // each buffer is a number
 		}
-		if f.Flags&abi.O_APPEND != 0 && f.Object.Seekable() {
+		if f.Flags&abi.O_APPEND != 0 && f.Seekable() {
 			*pos = size(f)
 		}
 		n, err := f.Write(&t.Rest, *pos)
@@ -207,7 +207,7 @@ func seekable(t *proc.Thread, fd int, pos int64) (*file.File, abi.Errno) {
 	switch {
 	case err != abi.OK:
 		return nil, err
-	case !f.Object.Seekable():
+	case !f.Seekable():
 		return nil, abi.ESPIPE
 	}
 	return f, abi.OK
@@ -252,7 +252,7 @@ func sysLseek(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		return 0, abi.EINVAL
 	case stays(f.Object):
 		return 0, abi.OK
-	case !f.Object.Seekable():
+	case !f.Seekable():
 		return 0, abi.ESPIPE
 	}
 	pos := int64(a[1])

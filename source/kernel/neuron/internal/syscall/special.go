@@ -56,7 +56,7 @@ func sysGetgroups(t *proc.Thread, a *Args) (int64, abi.Errno) {
 // sysFsync has nothing to do; EINVAL for what cannot be synchronised, as on Linux.
 func sysFsync(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	f, err := t.Files().Get(a.Int(0))
-	if err == abi.OK && !f.Object.Seekable() {
+	if err == abi.OK && !f.Seekable() {
 		err = abi.EINVAL
 	}
 	return 0, err

@@ -64,15 +64,15 @@ func index(va uint64, level int) uint64 { return va >> (mem.PageShift + 9*level)
 
 // entry finds the leaf entry of va, or nil where no table is.
 func (s *Space) entry(va uint64) *pte {
-	t := tableAt(s.root)
-	for level := 2; level > 0; level-- {
-		e := t[index(va, level)]
-		if e&pteValid == 0 {
-			return nil
-		}
-		t = tableAt(e.phys())
+	r := tableAt(s.root)[index(va, 2)]
+	if r&pteValid == 0 {
+		return nil
 	}
-	return &t[index(va, 0)]
+	m := tableAt(r.phys())[index(va, 1)]
+	if m&pteValid == 0 {
+		return nil
+	}
+	return &tableAt(m.phys())[index(va, 0)]
 }
 
 // leaf is the table of the leaf entry of va. Missing tables are added; ok is false if memory is used up. Invariant: a table has
