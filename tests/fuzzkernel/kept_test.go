@@ -28,6 +28,7 @@ func TestKept(t *testing.T) {
 		"bytes-twice":    {twoStreams + "send(0, 10)\nread(2000, 0x2000000000, 10)\nwrite(2001, 0x2000000000, 10)\nwrite(2001, 0x2000000003, 7)\nfinish(1)", "read " + wrong(program.Surplus)},
 		"bytes-moved":    {twoStreams + "send(0, 100)\nread(2000, 0x2000000000, 50)\nwrite(2005, 0x2000000000, 50)\nreceive(1, 50)\nfinish(1)", "read " + wrong(program.Split)},
 		"no-end":         {"start(1)\nfinish(1)\nlist 1\nawait(0x2000000000, 0, 128)", "N " + wrong(program.Stuck)},
+		"dies":           {"kill(s0, 9)\nfinish(1)", "nothing in the program ends it, and it has ended with status N"},
 		"end-by-wake":    {"start(1)\nsleep(2000000)\nfutex(0x2000000000, 129, 1)\nfinish(1)\nlist 1\nawait(0x2000000000, 0, 128)", ""},
 		"restarts":       {noRestart + signalTen + "list 1\nreceive(0, 100)", "read " + wrong(program.NotRestarted)},
 		"restarts-not":   {noRestart + signalTwelve + "list 1\nreceive(0, 100, 0, 0, 0, -4)", ""},

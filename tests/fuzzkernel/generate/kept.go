@@ -41,11 +41,18 @@ func (g *gen) keep() *program.Program {
 			} else {
 				g.keptStep(g.r.Uint64N(keptSteps))
 			}
+			if g.one(5) { // to who has just been woken, perhaps, and has not run yet
+				g.strike()
+			}
 		}
 	}
 	g.list = program.Handler
 	for range g.r.IntN(5) {
-		g.keptStep(g.r.Uint64N(keptInHandlers))
+		n := g.r.Uint64N(keptInHandlers)
+		if g.one(4) {
+			n = keptWait
+		}
+		g.keptStep(n)
 	}
 	return g.p
 }
@@ -100,8 +107,9 @@ func (g *gen) private() uint64 { return g.pick(0, 0x80, 0x80) }
 
 // What keptStep chooses from; handlers only do what comes first.
 const (
-	keptInHandlers = 26
-	keptSteps      = 38
+	keptWait       = 14
+	keptInHandlers = 28
+	keptSteps      = 40
 )
 
 func (g *gen) keptStep(n uint64) {
@@ -113,7 +121,7 @@ func (g *gen) keptStep(n uint64) {
 		g.operation(program.Send, i, size, g.r.Uint64N(program.Ways))
 	case n < 14:
 		g.operation(program.Receive, i, g.pick(1, 1, 7, 100, 4096, 10_000, 65_536, program.MostBytes), g.r.Uint64N(program.Ways))
-	case n < 19:
+	case n < keptWait+5:
 		g.operation(program.Await, g.keptWord(), ns, g.private())
 	case n < 23:
 		g.call("futex", program.NoSlot, number(g.keptWord()), number(g.private()|1), number(g.pick(1, 1, 2, 1<<31-1)))
@@ -121,15 +129,20 @@ func (g *gen) keptStep(n uint64) {
 		g.operation(program.Sleep, ns, g.pick(0, 1))
 	case n < keptInHandlers:
 		g.operation(program.Poll, ns, g.r.Uint64N(1<<(2*g.streams)), g.pick(0, 0, 1))
-	case n < 29:
+	case n < 31:
 		j := g.r.Uint64N(g.streams)
 		from, to := streamFD(j)+program.KeptEnd, streamFD(i)+program.WriteEnd
 		g.call("dup3", program.NoSlot, number(from), number(to), number(g.pick(0, 0x80000)))
-	case n < 31:
-		g.call("tgkill", program.NoSlot, slot(program.SlotProcess), slot(program.SlotThreads+1+g.r.IntN(workers)), number(g.pick(program.Restarting, 12)))
+	case n < 33:
+		g.strike()
 	default:
-		g.keptMemory(n - 31)
+		g.keptMemory(n - 33)
 	}
+}
+
+// strike sends a thread a signal.
+func (g *gen) strike() {
+	g.call("tgkill", program.NoSlot, slot(program.SlotProcess), slot(program.SlotThreads+1+g.r.IntN(workers)), number(g.pick(program.Restarting, 12)))
 }
 
 func streamFD(i uint64) uint64 { return program.DescriptorStreams + program.PerStream*i }
@@ -165,7 +178,7 @@ func (g *gen) interrupt() *program.Program {
 	way, size := g.r.Uint64N(program.Message), g.pick(1, 2, 100, 4096, 60_000)
 	word := outputs + outputsSize - 24000 + 4*g.r.Uint64N(4)
 	var waits, frees program.Op // how the thread waits, and what ends that
-	switch g.r.IntN(5) {
+	switch g.r.IntN(7) {
 	case 0: // for bytes
 		waits = program.Op{Code: program.Receive, Args: numbers(0, program.MostBytes, way, 0, 0, eintr)}
 		if restarted {
@@ -187,6 +200,10 @@ func (g *gen) interrupt() *program.Program {
 		}
 	case 4: // for a wake, for some time
 		waits = program.Op{Code: program.Await, Args: numbers(word, 100_000_000, g.private(), 0, 0, eintr)}
+	case 5:
+		waits = program.Op{Code: program.Sleep, Args: numbers(100_000_000, g.pick(0, 1), 0, 0, 0, eintr)}
+	case 6: // for an event
+		waits = program.Op{Code: program.Poll, Args: numbers(100_000_000, g.pick(0, 1, 1<<2|1), g.pick(0, 1), 0, 0, eintr)}
 	}
 	waits.Slot, frees.Slot = program.NoSlot, program.NoSlot
 	g.operation(program.Start, 1)

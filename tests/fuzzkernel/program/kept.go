@@ -26,6 +26,7 @@ const (
 	Plain   = iota // read, write
 	Vectors        // readv, writev of three buffers
 	Message        // recvfrom, sendto, for pairs of sockets
+	Whole          // the same, and a Receive says MSG_WAITALL
 	Ways
 )
 

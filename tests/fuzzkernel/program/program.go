@@ -2,6 +2,8 @@
 // they point at. It has a text form, which people read and cases are kept in, and a binary one, which the executor runs.
 package program
 
+import "slices"
+
 // Where things lie in the executor's address space, the same on neuron and on Linux. Valid addresses of a program are those of
 // Data and Arena; what the executor itself needs lies far from both.
 const (
@@ -60,8 +62,8 @@ const (
 	Send    // into stream A, B bytes, in the way C (see Ways); the result must be F if that is not 0
 	Receive // from stream A, at most B bytes, in the way C; the same
 	Await   // wait at the futex word A while it holds 0, with flag C (FUTEX_PRIVATE_FLAG), for B ns at most if that is not 0; the same
-	Sleep   // for A ns, by nanosleep or, if B is not 0, clock_nanosleep
-	Poll    // all streams, for A ns at most
+	Sleep   // for A ns, by nanosleep or, if B is not 0, clock_nanosleep; the same
+	Poll    // the ends of streams that have a bit in B, two a stream, for A ns at most, by ppoll or, if C is not 0, epoll_pwait; the same
 	Finish  // empty the streams until all threads have ended, and compare; if A is not 0 they must come to their ends
 )
 
@@ -111,6 +113,11 @@ func (p *Program) Len() (n int) {
 		n += len(l)
 	}
 	return n
+}
+
+// Ends reports whether the program comes to the end of list 0: nothing that it does may end it before.
+func (p *Program) Ends() bool {
+	return slices.ContainsFunc(p.Lists[0], func(o Op) bool { return o.Code == Finish && o.Args[0] != Value{} })
 }
 
 // Results gives the place of list i's first result among the results of all operations.

@@ -96,6 +96,9 @@ func (d *director) run(name string, p *program.Program) uint64 {
 	}
 	calls := d.counter(program.ResultCalls)
 	d.told(name)
+	if inTime && p.Ends() && d.counter(program.ResultEnd) == 0 {
+		d.finding(name, fmt.Sprintf("nothing in the program ends it, and it has ended with status %#x", status))
+	}
 	if d.alone {
 		d.answers(name, p)
 	}

@@ -61,6 +61,7 @@ const (
 
 	setFlags, nonblock, monotonic = 4, 0x800, 1
 	pollIn, pollOut               = 1, 4
+	waitAll                       = 0x100
 
 	again, interrupted, badFile, busy, timedOut = ^uintptr(10), ^uintptr(3), ^uintptr(8), ^uintptr(15), ^uintptr(109)
 )
@@ -120,12 +121,14 @@ func kept(o, a, b uintptr) (r uintptr) {
 	case program.Await:
 		r = await(a, b, c)
 	case program.Sleep:
-		return sleep(a, b)
+		number, r = sysNanosleep, sleep(a, b)
 	case program.Poll:
+		number = sysPpoll
 		if c != 0 {
-			return pollEvents(a, b)
+			r = pollEvents(a, b)
+		} else {
+			r = poll(a, b)
 		}
-		return poll(a, b)
 	}
 	if want := argument(o, 5); want != 0 && r != want {
 		wrong(program.Unexpected, number, r, want)
@@ -223,8 +226,12 @@ func transfer(i, way, fd, p, n, plain, vectors, message uintptr) (number, r uint
 			n -= part
 		}
 		return vectors, call(vectors, fd, v, 3, 0, 0, 0)
-	case way == program.Message && word(streamAt(i)) == streamPair:
-		return message, call(message, fd, p, n, 0, 0, 0)
+	case way >= program.Message && word(streamAt(i)) == streamPair:
+		flags := uintptr(0)
+		if way == program.Whole && message == sysRecvfrom {
+			flags = waitAll
+		}
+		return message, call(message, fd, p, n, flags, 0, 0)
 	}
 	return plain, call(plain, fd, p, n, 0, 0, 0)
 }
