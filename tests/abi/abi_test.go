@@ -24,7 +24,7 @@ const (
 	program = "./tests/abi/cmd/transcript"
 	mark    = "ABI: "
 
-	withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,interruptions,futex,process,time,misc"
+	withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,interruptions,futex,process,time,misc,edges"
 	network        = "tcp,udp"
 )
 

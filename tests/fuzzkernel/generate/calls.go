@@ -431,15 +431,18 @@ func (g *gen) sendMessage() {
 
 // receiveMessage takes what comes, and the first descriptors beside it.
 func (g *gen) receiveMessage() {
-	n := g.pick(0, 24, 24, 32, 80, 16, 20)
-	if g.alone {
+	n, flags := g.pick(0, 24, 24, 32, 80, 16, 20), receiveFlags(g)
+	switch {
+	case g.alone && flags.Number&2 != 0:
+		n = 0 // Linux looks at descriptors behind what it shows of a stream
+	case g.alone:
 		n = g.pick(0, 80) // qemu-user gives Linux twice the room
 	}
 	control := g.bytes(make([]byte, 80))
 	for i := range uint64(2) {
 		g.store(4, control+16+4*i, number(1<<32-1))
 	}
-	g.call("recvmsg", program.NoSlot, fd(sockets)(g), number(g.message(out, control, n)), receiveFlags(g))
+	g.call("recvmsg", program.NoSlot, fd(sockets)(g), number(g.message(out, control, n)), flags)
 	g.sum(number(outputs + g.r.Uint64N(16)*4096))
 	if n > 16 {
 		g.load(g.into(received), control+16)

@@ -42,12 +42,13 @@ var sections = []section{
 	{"process", processes},
 	{"time", times},
 	{"misc", misc},
+	{"edges", edges},
 	{"tcp", tcp},
 	{"udp", udp},
 }
 
 // withoutNetwork is what runs by default.
-const withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,interruptions,futex,process,time,misc"
+const withoutNetwork = "files,directories,descriptors,pipe,eventfd,epoll,poll,vectors,memory,memfd,stream,messages,rights,signals,interruptions,futex,process,time,misc,edges"
 
 // sectionTimeout bounds a section; the slowest takes a second on an emulated machine.
 const sectionTimeout = 60 * time.Second

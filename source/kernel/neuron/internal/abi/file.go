@@ -9,6 +9,9 @@ const (
 	EPOLLOUT     Events = 0x004
 	EPOLLERR     Events = 0x008
 	EPOLLHUP     Events = 0x010
+	EPOLLRDNORM  Events = 0x040
+	EPOLLWRNORM  Events = 0x100
+	EPOLLWRBAND  Events = 0x200
 	EPOLLRDHUP   Events = 0x2000
 	EPOLLONESHOT Events = 1 << 30
 	EPOLLET      Events = 1 << 31

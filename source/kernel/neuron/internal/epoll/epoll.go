@@ -168,14 +168,14 @@ func (e *Epoll) add(fd int, f *file.File, events abi.Events, data uint64) abi.Er
 // set changes what the item is registered for. Whatever holds already counts as an edge.
 func (it *item) set(events abi.Events, data uint64) {
 	it.events, it.data = events|always, data
-	it.waiter.Mask = it.events &^ modes
+	it.waiter.Mask = file.Awaited(it.events &^ modes)
 	if it.now() != 0 {
 		it.makeReady()
 	}
 }
 
 // now is the set of registered events that hold.
-func (it *item) now() abi.Events { return it.file.Object.Ready() & it.events &^ modes }
+func (it *item) now() abi.Events { return file.Ready(it.file.Object) & it.events &^ modes }
 
 // Wake is wait.Sink's: the item's object has changed.
 func (it *item) Wake(_ *wait.Waiter, _ abi.Events) {

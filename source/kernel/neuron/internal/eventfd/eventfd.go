@@ -111,6 +111,9 @@ func (c *Counter) Ready() (ev abi.Events) {
 	return ev
 }
 
+// Classes is file.Object's: Linux's has none.
+func (c *Counter) Classes() (in, out abi.Events) { return 0, 0 }
+
 // Queue is file.Object's.
 func (c *Counter) Queue() *wait.Queue { return &c.queue }
 

@@ -20,6 +20,8 @@ type Object interface {
 	Write(b *user.Buffer, pos int64) (int, abi.Errno)
 	// Ready is the set of events that hold now.
 	Ready() abi.Events
+	// Classes are the events that poll tells beside EPOLLIN and beside EPOLLOUT.
+	Classes() (in, out abi.Events)
 	// Queue is notified when Ready gains an event; nil for an object that is always ready (epoll_ctl says EPERM).
 	Queue() *wait.Queue
 	// Stat fills in what fstat tells. st is zero before.
@@ -56,6 +58,7 @@ type Defaults struct{}
 func (Defaults) Read(*user.Buffer, int64) (int, abi.Errno)  { return 0, abi.EINVAL }
 func (Defaults) Write(*user.Buffer, int64) (int, abi.Errno) { return 0, abi.EINVAL }
 func (Defaults) Ready() abi.Events                          { return abi.EPOLLIN | abi.EPOLLOUT }
+func (Defaults) Classes() (in, out abi.Events)              { return abi.EPOLLRDNORM, abi.EPOLLWRNORM }
 func (Defaults) Queue() *wait.Queue                         { return nil }
 func (Defaults) Seekable() bool                             { return false }
 func (Defaults) Truncate(int64) abi.Errno                   { return abi.EINVAL }
@@ -156,6 +159,30 @@ func (f *File) Stat(st *abi.Stat) {
 		t := abi.Timespec{Sec: int64(ns / 1e9), Nsec: int64(ns % 1e9)}
 		st.Atim, st.Mtim, st.Ctim = t, t, t
 	}
+}
+
+// Ready is what poll tells of o.
+func Ready(o Object) abi.Events {
+	ev := o.Ready()
+	in, out := o.Classes()
+	if ev&abi.EPOLLIN != 0 {
+		ev |= in
+	}
+	if ev&abi.EPOLLOUT != 0 {
+		ev |= out
+	}
+	return ev
+}
+
+// Awaited are the events of which an object tells its queue where a program asks for those of want.
+func Awaited(want abi.Events) abi.Events {
+	if want&abi.EPOLLRDNORM != 0 {
+		want |= abi.EPOLLIN
+	}
+	if want&(abi.EPOLLWRNORM|abi.EPOLLWRBAND) != 0 {
+		want |= abi.EPOLLOUT
+	}
+	return want
 }
 
 // Stat tells what fstat says of o.

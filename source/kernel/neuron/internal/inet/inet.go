@@ -209,6 +209,14 @@ func (s *Socket) Ready() (ev abi.Events) {
 	return ev
 }
 
+// Classes is file.Object's.
+func (s *Socket) Classes() (in, out abi.Events) {
+	if s.kind == unixsock.Datagram {
+		return abi.EPOLLRDNORM, abi.EPOLLWRNORM | abi.EPOLLWRBAND
+	}
+	return abi.EPOLLRDNORM, abi.EPOLLWRNORM
+}
+
 // Queue is file.Object's.
 func (s *Socket) Queue() *wait.Queue { return s.end.Queue() }
 

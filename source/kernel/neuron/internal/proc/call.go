@@ -262,7 +262,7 @@ func (t *Thread) Poll(f *file.File, mask abi.Events) abi.Errno {
 	default:
 		return abi.ENOMEM
 	}
-	p.waiter = wait.Waiter{Sink: t, Mask: mask}
+	p.waiter = wait.Waiter{Sink: t, Mask: file.Awaited(mask)}
 	p.file = f.Ref()
 	p.next, t.places, t.kept = t.places, p, true
 	q.Add(&p.waiter)

@@ -25,6 +25,12 @@ func part(t *proc.Thread, f *file.File) (behind int) {
 	return behind
 }
 
+// overflows reports whether what t's call moves ends beyond the largest position.
+func overflows(t *proc.Thread, f *file.File, pos int64) bool {
+	const last = 1<<63 - 1
+	return f.Object.Seekable() && pos > last-int64(t.Rest.Len())
+}
+
 // read reads from f into t.Rest, at *pos, which it moves.
 func read(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	if !f.Readable() {
@@ -32,6 +38,9 @@ func read(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	}
 	if pos == &f.Pos && !t.Moves() {
 		return 0, abi.Again
+	}
+	if overflows(t, f, *pos) {
+		return 0, abi.EINVAL
 	}
 	behind := part(t, f)
 	n, err := f.Read(&t.Rest, *pos)
@@ -63,6 +72,9 @@ func write(t *proc.Thread, f *file.File, pos *int64) (int64, abi.Errno) {
 	}
 	if pos == &f.Pos && !t.Moves() {
 		return 0, abi.Again
+	}
+	if overflows(t, f, *pos) {
+		return 0, abi.EINVAL
 	}
 	for {
 		behind := part(t, f)

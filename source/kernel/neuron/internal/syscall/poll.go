@@ -82,5 +82,5 @@ func polled(t *proc.Thread, fd int) (abi.Events, *file.File) {
 	if err != abi.OK {
 		return pollNval, nil
 	}
-	return f.Object.Ready(), f
+	return file.Ready(f.Object), f
 }

@@ -178,6 +178,7 @@ const (
 	waitExited  = 4
 	waitNoReap  = 0x01000000
 	waitOptions = 0xe000000b // WNOHANG, WUNTRACED, WCONTINUED, __WNOTHREAD, __WALL, __WCLONE
+	waitKinds   = waitOptions | waitExited | waitNoReap
 	waitAll     = 0
 	waitPid     = 1
 	siChldExit  = 1
@@ -222,6 +223,9 @@ func storeUsage(t *proc.Thread, va uint64, c *proc.Process) bool {
 }
 
 func sysWaitid(t *proc.Thread, a *Args) (int64, abi.Errno) {
+	if uint32(a[3])&^waitKinds != 0 {
+		return 0, abi.EINVAL
+	}
 	id := -1
 	switch a[0] {
 	case waitAll:
@@ -271,6 +275,9 @@ func sysSchedGetaffinity(t *proc.Thread, a *Args) (int64, abi.Errno) {
 	if a[1] < 8 || a[1]%8 != 0 {
 		return 0, abi.EINVAL
 	}
+	if id := a.Int(0); id != 0 && proc.Find(id) == nil && t.Process.Thread(id) == nil {
+		return 0, abi.ESRCH
+	}
 	if !user.StoreUint64(t.Memory(), a[2], 1) {
 		return 0, abi.EFAULT
 	}
@@ -301,7 +308,11 @@ func sysPrlimit64(t *proc.Thread, a *Args) (int64, abi.Errno) {
 		kinds                                       = 16
 		infinity                                    = ^uint64(0)
 	)
-	if id := a.Int(0); id != 0 && id != t.Process.ID {
+	switch id := a.Int(0); {
+	case id == 0 || id == t.Process.ID:
+	case proc.Find(id) == nil:
+		return 0, abi.ESRCH
+	default:
 		return 0, abi.EPERM
 	}
 	limit := infinity

@@ -278,7 +278,10 @@ func TestLimits(t *testing.T) {
 	}
 	p.must(nrPrlimit64, 0, 7, 0, 0)
 	p.want(abi.EINVAL, "a kind that is none", nrPrlimit64, 0, 16, 0, old)
-	p.want(abi.EPERM, "another process", nrPrlimit64, 999, 7, 0, old)
+	p.want(abi.ESRCH, "nobody's", nrPrlimit64, 999, 7, 0, old)
+	other, _ := proc.NewProcess(nil)
+	p.want(abi.EPERM, "another process", nrPrlimit64, uint64(other.ID), 7, 0, old)
+	other.Reap()
 	p.want(abi.EFAULT, "new limits nowhere", nrPrlimit64, 0, 7, nowhere, 0)
 	p.want(abi.EFAULT, "half of them", nrPrlimit64, 0, 7, base+pages*4096-8, 0)
 	p.want(abi.EFAULT, "old limits nowhere", nrPrlimit64, 0, 7, 0, nowhere)

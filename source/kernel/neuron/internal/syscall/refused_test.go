@@ -62,6 +62,12 @@ func TestFirstRefusal(t *testing.T) {
 		{"writev of nothing to a reading end", abi.EBADF, nrWritev, []uint64{r, 0, 0}},
 		{"readv of nothing from what cannot be read", abi.EINVAL, nrReadv, []uint64{e, 0, 0}},
 		{"writev of nothing to what cannot be written", abi.EINVAL, nrWritev, []uint64{e, 0, 0}},
+		{"pread64 beyond the largest position", abi.EINVAL, nrPread64, []uint64{m, base, 8, 1<<63 - 8}},
+		{"pwrite64 beyond the largest position", abi.EINVAL, nrPwrite64, []uint64{m, base, 1, 1<<63 - 1}},
+		{"waitid with options that it does not know", abi.EINVAL, nrWaitid, []uint64{waitAll, 0, 0, waitExited | 1<<20, 0}},
+		{"waitid without children", abi.ECHILD, nrWaitid, []uint64{waitAll, 0, 0, waitExited | waitNoHang | waitNoReap, 0}},
+		{"sched_getaffinity of a stranger", abi.ESRCH, nrGetaffinity, []uint64{4000, 8, event}},
+		{"prlimit64 of a stranger", abi.ESRCH, nrPrlimit64, []uint64{4000, 7, 0, event}},
 		{"mprotect at an odd address", abi.EINVAL, nrMprotect, []uint64{base + 1, 0, 0x100}},
 		{"mprotect with bits that it does not know", abi.EINVAL, nrMprotect, []uint64{base, mem.PageSize, 0x10}},
 		{"mprotect of what is behind all programs", abi.ENOMEM, nrMprotect, []uint64{1 << 40, mem.PageSize, 1}},
@@ -70,6 +76,10 @@ func TestFirstRefusal(t *testing.T) {
 	} {
 		p.want(tt.want, tt.what, tt.n, tt.args...)
 	}
+	p.must(nrPread64, m, base, 8, 1<<63-9)
+	p.must(nrPread64, m, base, 0, 1<<63-1)
+	p.must(nrGetaffinity, uint64(p.thread.ID), 8, event)
+	p.must(nrPrlimit64, uint64(p.thread.Process.ID), 7, 0, event)
 	p.must(nrMprotect, base, 0, 0x100)
 	p.must(nrMprotect, base, mem.PageSize, 8|3) // PROT_SEM
 }
@@ -333,6 +343,56 @@ func TestErrorComesBeforeDescriptors(t *testing.T) {
 	m := p.message(at, 1, control, size)
 	p.want(abi.ECONNRESET, "first", nrSendmsg, s, m, 0)
 	p.want(abi.EBADF, "then", nrSendmsg, s, m, 0)
+}
+
+// TestClassesOfEvents: what poll tells beside EPOLLIN and EPOLLOUT can be asked for and waited for without them.
+func TestClassesOfEvents(t *testing.T) {
+	const all = abi.EPOLLRDNORM | abi.EPOLLWRNORM | abi.EPOLLWRBAND | abi.EPOLLPRI
+	p := start(t)
+	r, w := p.pipe()
+	s, peer := p.pair(unixsock.Seqpacket, 0)
+	count := uint64(p.must(nrEventfd2, 1, 0))
+	ask := func(fd uint64, want abi.Events) (value int64, got abi.Events, blocked bool) {
+		at := p.put(byte(fd), 0, 0, 0, byte(want), byte(want>>8), 0, 0)
+		value, _, blocked = p.call(nrPpoll, at, 1, 0, 0, 0)
+		return value, abi.Events(p.word(at+4) >> 16), blocked
+	}
+	if n, got, _ := ask(w, all); n != 1 || got != abi.EPOLLWRNORM {
+		t.Errorf("a pipe with room: %d, %#x", n, got)
+	}
+	if n, got, _ := ask(s, all); n != 1 || got != abi.EPOLLWRNORM|abi.EPOLLWRBAND {
+		t.Errorf("a socket with room: %d, %#x", n, got)
+	}
+	if n, got, _ := ask(count, all|abi.EPOLLIN); n != 1 || got != abi.EPOLLIN {
+		t.Errorf("an eventfd: %d, %#x", n, got)
+	}
+	at := p.put(byte(r), 0, 0, 0, byte(abi.EPOLLRDNORM), 0, 0, 0)
+	e := uint64(p.must(nrEpollCreate1, 0))
+	event := p.put(byte(abi.EPOLLRDNORM), 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0)
+	p.must(nrEpollCtl, e, 1, s, event)
+	for _, tt := range []struct {
+		what   string
+		args   []uint64
+		n      int
+		writer uint64
+	}{
+		{"ppoll", []uint64{at, 1, 0, 0, 0}, nrPpoll, w},
+		{"epoll_pwait", []uint64{e, event, 1, 1<<64 - 1, 0, 8}, nrEpollPwait, peer},
+	} {
+		if _, _, blocked := p.call(tt.n, tt.args...); !blocked {
+			t.Fatalf("%s: nothing to read, and does not wait", tt.what)
+		}
+		other := p.second()
+		other.must(nrWrite, tt.writer, base, 1)
+		proc.Schedule(p.hart)
+		if n, err, blocked := p.again(); n != 1 || err != abi.OK || blocked {
+			t.Errorf("%s: %d, error %d, asleep %v", tt.what, n, err, blocked)
+		}
+		other.thread.Exit(0)
+	}
+	if got := abi.Events(p.word(event)); got != abi.EPOLLRDNORM {
+		t.Errorf("epoll_pwait tells %#x", got)
+	}
 }
 
 // TestExecutableFiles: a memfd's memory can be executed, as on Linux.

@@ -200,6 +200,11 @@ func (s *Socket) Ready() (ev abi.Events) {
 	return ev
 }
 
+// Classes is file.Object's.
+func (s *Socket) Classes() (in, out abi.Events) {
+	return abi.EPOLLRDNORM, abi.EPOLLWRNORM | abi.EPOLLWRBAND
+}
+
 // Queue is file.Object's.
 func (s *Socket) Queue() *wait.Queue { return &s.queue }
 
