@@ -41,6 +41,7 @@ func TestLseek(t *testing.T) {
 	}
 	r, _ := p.pipe()
 	p.want(abi.ESPIPE, "a pipe", nrLseek, r, 0, set)
+	p.want(abi.ESPIPE, "a hole of a pipe", nrLseek, r, 0, hole)
 	p.want(abi.EINVAL, "a pipe, from somewhere else", nrLseek, r, 0, hole+1)
 	p.want(abi.EBADF, "a closed descriptor", nrLseek, closed, 0, set)
 	for _, fd := range []uint64{uint64(p.must(nrEventfd2, 0, 0)), uint64(p.must(nrEpollCreate1, 0))} {
@@ -190,6 +191,46 @@ func TestReadsAndWrites(t *testing.T) {
 	}
 	f.Flags = abi.O_RDONLY
 	p.want(abi.EINVAL, "ftruncate of a file that is open for reading", nrFtruncate, fd, 1)
+}
+
+// TestLongWritesAt: pwrite(2) in pieces writes at its own place and moves no position; a long read keeps the position to itself until it is
+// done, which those with a place of their own do not wait for.
+func TestLongWritesAt(t *testing.T) {
+	p := start(t)
+	const size = 3*piece + 10
+	fd := p.memfd(0)
+	text := p.put([]byte(strings.Repeat("0123456789", size/10+1))...)
+	p.call(nrPwrite64, fd, text, size, 7)
+	if n, err, pieces := p.finish(); n != size || err != abi.OK || pieces != 4 {
+		t.Errorf("pwrite64: %d, %v in %d pieces, want %d in 4", n, err, pieces, size)
+	}
+	if end, at := p.must(nrLseek, fd, 0, 2), p.must(nrLseek, fd, 0, 0); end != size+7 || at != 0 {
+		t.Errorf("%d bytes long, want %d", end, size+7)
+	}
+	back, other := p.room(size), p.second()
+	if p.must(nrPread64, fd, back, 10, 7+2*piece); string(p.bytes(back, 10)) != string(p.bytes(text+2*piece, 10)) {
+		t.Errorf("%q in the third piece, want %q", p.bytes(back, 10), p.bytes(text+2*piece, 10))
+	}
+	if _, _, more := p.call(nrRead, fd, back, size); !more {
+		t.Fatal("a long read in one piece")
+	}
+	for _, nr := range []int{nrRead, nrWrite} {
+		if _, _, waits := other.call(nr, fd, back, 1); !waits {
+			t.Errorf("call %d moves the position that another call has", nr)
+		}
+		other.thread.Return(0, abi.OK)
+	}
+	if n := other.must(nrPread64, fd, back, 1, 0); n != 1 {
+		t.Errorf("pread64: %d beside a long read", n)
+	}
+	other.must(nrPwrite64, fd, back, 1, 0)
+	if n, err, _ := p.finish(); n != size || err != abi.OK {
+		t.Errorf("read: %d, %v, want %d", n, err, size)
+	}
+	if n := other.must(nrRead, fd, back, 100); n != 7 {
+		t.Errorf("read after it: %d bytes, want the last 7", n)
+	}
+	other.thread.Exit(0)
 }
 
 // TestNonblocking: what would wait is EAGAIN, and a write has what fits.

@@ -2,6 +2,7 @@ package syscall
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"nexus/source/kernel/neuron/internal/abi"
@@ -30,7 +31,7 @@ func (p *caller) may(va uint64) (mayRead, mayWrite bool) {
 func TestMmap(t *testing.T) {
 	p := start(t)
 	p.tree()
-	data := p.open("/etc/data", abi.O_RDONLY)
+	data := p.open("/etc/words", abi.O_RDONLY)
 	device := p.open("/dev/null", abi.O_RDWR)
 	r, w := p.pipe()
 	fd := p.memfd(2 * onePage)
@@ -75,8 +76,8 @@ func TestMmap(t *testing.T) {
 	if _, w := p.may(a); !w {
 		t.Error("no private copy of a file can be written to")
 	}
-	if a = uint64(p.must(nrMmap, 0, onePage, protExec, mapPrivate, data, onePage)); string(p.bytes(a, 4)) != "ata." {
-		t.Errorf("the second page: %q, want the file from 4096 on", p.bytes(a, 4))
+	if a = uint64(p.must(nrMmap, 0, onePage, protExec, mapPrivate, data, onePage)); string(p.bytes(a, 4)) != "ata." || strings.Trim(string(p.bytes(a+dataLen-onePage, 100)), "\x00") != "" {
+		t.Errorf("the second page: %q, want the file from 4096 on, and behind its end zeros: %q", p.bytes(a, 4), p.bytes(a+dataLen-onePage, 100))
 	}
 	a = uint64(p.must(nrMmap, 0, onePage, protRead, mapShared, data, 0))
 	p.want(abi.EACCES, "to make a shared mapping of a read-only file writable", nrMprotect, a, onePage, protWrite)
@@ -179,6 +180,10 @@ func TestMincore(t *testing.T) {
 		if got := p.bytes(at, 4); !slices.Equal(got[:n], want[1:1+n]) || got[n] != 9 {
 			t.Errorf("%d bytes: % x, want %d pages", size, got, n)
 		}
+	}
+	p.must(nrMmap, vm.UserEnd-onePage, onePage, protWrite, private|mapFixed, 0, 0)
+	if p.must(nrMincore, vm.UserEnd-onePage, onePage, at); p.bytes(at, 1)[0] != 0 {
+		t.Error("the last page that a program can have is there before it is touched")
 	}
 	p.want(abi.EINVAL, "an address that is no page's", nrMincore, a+1, onePage, at)
 	p.want(abi.ENOMEM, "what is not there", nrMincore, elsewhere, onePage, at)

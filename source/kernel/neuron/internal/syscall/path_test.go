@@ -28,7 +28,7 @@ func (p *caller) tree() {
 	var b strings.Builder
 	files := []newc.File{
 		{Path: "bin/tool", Mode: 0o755, Data: []byte("#!")},
-		{Path: "etc/data", Mode: 0o644, Data: slices.Repeat([]byte("data."), dataLen/5), Time: 1_700_000_000},
+		{Path: "etc/words", Mode: 0o644, Data: slices.Repeat([]byte("data."), dataLen/5), Time: 1_700_000_000},
 	}
 	if err := newc.Write(&b, files); err != nil {
 		p.t.Fatal(err)
@@ -58,49 +58,49 @@ func (p *caller) open(name string, flags uint64) uint64 {
 func TestOpenat(t *testing.T) {
 	p := start(t)
 	p.tree()
-	etc, data := p.open("/etc", abi.O_RDONLY), p.open("/etc/data", abi.O_RDONLY)
+	etc, data := p.open("/etc", abi.O_RDONLY), p.open("/etc/words", abi.O_RDONLY)
 	for _, tt := range []struct {
 		dirfd uint64
 		name  string
 		flags uint64
 		want  abi.Errno
 	}{
-		{atCwd, "/etc/data", abi.O_RDONLY, abi.OK},
-		{atCwd, "etc/data", abi.O_RDONLY, abi.OK},
-		{atCwd, "//etc/./../etc/data", abi.O_RDONLY, abi.OK},
-		{etc, "data", abi.O_RDONLY, abi.OK},
+		{atCwd, "/etc/words", abi.O_RDONLY, abi.OK},
+		{atCwd, "etc/words", abi.O_RDONLY, abi.OK},
+		{atCwd, "//etc/./../etc/words", abi.O_RDONLY, abi.OK},
+		{etc, "words", abi.O_RDONLY, abi.OK},
 		{etc, "../bin/tool", abi.O_RDONLY, abi.OK},
 		{etc, "/bin/tool", abi.O_RDONLY, abi.OK},
 		{99, "/bin/tool", abi.O_RDONLY, abi.OK},
-		{99, "data", abi.O_RDONLY, abi.EBADF},
-		{data, "data", abi.O_RDONLY, abi.ENOTDIR},
+		{99, "words", abi.O_RDONLY, abi.EBADF},
+		{data, "words", abi.O_RDONLY, abi.ENOTDIR},
 		{atCwd, "", abi.O_RDONLY, abi.ENOENT},
 		{atCwd, "/none", abi.O_RDONLY, abi.ENOENT},
 		{atCwd, "/none/x", abi.O_RDONLY, abi.ENOENT},
 		{atCwd, "/etc/none/x/y", abi.O_RDONLY, abi.ENOENT},
-		{atCwd, "/etc/data/x", abi.O_RDONLY, abi.ENOTDIR},
-		{atCwd, "/etc/data/x/y", abi.O_RDONLY, abi.ENOTDIR},
+		{atCwd, "/etc/words/x", abi.O_RDONLY, abi.ENOTDIR},
+		{atCwd, "/etc/words/x/y", abi.O_RDONLY, abi.ENOTDIR},
 		{atCwd, "/dev/null/x", abi.O_RDONLY, abi.ENOTDIR},
-		{atCwd, "/etc/data/", abi.O_RDONLY, abi.ENOTDIR},
+		{atCwd, "/etc/words/", abi.O_RDONLY, abi.ENOTDIR},
 		{atCwd, "/dev/null/", abi.O_RDONLY, abi.ENOTDIR},
 		{atCwd, "/etc/", abi.O_RDONLY, abi.OK},
 		{atCwd, "/", abi.O_RDONLY, abi.OK},
 		{atCwd, "/etc", abi.O_RDONLY | abi.O_DIRECTORY, abi.OK},
-		{atCwd, "/etc/data", abi.O_RDONLY | abi.O_DIRECTORY, abi.ENOTDIR},
+		{atCwd, "/etc/words", abi.O_RDONLY | abi.O_DIRECTORY, abi.ENOTDIR},
 		{atCwd, "/dev/null", abi.O_RDONLY | abi.O_DIRECTORY, abi.ENOTDIR},
 		{atCwd, "/etc", abi.O_WRONLY, abi.EISDIR},
 		{atCwd, "/etc", abi.O_RDONLY | abi.O_TRUNC, abi.EISDIR},
 		{atCwd, "/etc", abi.O_RDONLY | abi.O_CREAT, abi.EISDIR},
-		{atCwd, "/etc/data", abi.O_WRONLY, abi.EROFS},
-		{atCwd, "/etc/data", abi.O_RDWR, abi.EROFS},
-		{atCwd, "/etc/data", abi.O_RDONLY | abi.O_TRUNC, abi.EROFS},
-		{atCwd, "/etc/data", abi.O_RDONLY | abi.O_CREAT, abi.OK},
-		{atCwd, "/etc/data", abi.O_RDONLY | abi.O_EXCL, abi.OK},
-		{atCwd, "/etc/data", abi.O_RDONLY | abi.O_CREAT | abi.O_EXCL, abi.EEXIST},
+		{atCwd, "/etc/words", abi.O_WRONLY, abi.EROFS},
+		{atCwd, "/etc/words", abi.O_RDWR, abi.EROFS},
+		{atCwd, "/etc/words", abi.O_RDONLY | abi.O_TRUNC, abi.EROFS},
+		{atCwd, "/etc/words", abi.O_RDONLY | abi.O_CREAT, abi.OK},
+		{atCwd, "/etc/words", abi.O_RDONLY | abi.O_EXCL, abi.OK},
+		{atCwd, "/etc/words", abi.O_RDONLY | abi.O_CREAT | abi.O_EXCL, abi.EEXIST},
 		{atCwd, "/etc/new", abi.O_RDWR | abi.O_CREAT, abi.EROFS},
 		{atCwd, "/new", abi.O_RDWR | abi.O_CREAT, abi.EROFS},
 		{atCwd, "/none/new", abi.O_RDWR | abi.O_CREAT, abi.ENOENT},
-		{atCwd, "/etc/data/new", abi.O_RDWR | abi.O_CREAT, abi.ENOTDIR},
+		{atCwd, "/etc/words/new", abi.O_RDWR | abi.O_CREAT, abi.ENOTDIR},
 		{atCwd, "/dev/null", abi.O_RDWR, abi.OK},
 		{atCwd, "/dev/null", abi.O_WRONLY | abi.O_TRUNC | abi.O_CREAT, abi.OK},
 		{atCwd, "/proc/self/exe", abi.O_RDONLY, abi.OK},
@@ -133,13 +133,13 @@ func TestStats(t *testing.T) {
 	const mode, size, mtime = 16, 48, 88 // of struct stat
 	p := start(t)
 	p.tree()
-	data := p.open("/etc/data", abi.O_RDONLY)
+	data := p.open("/etc/words", abi.O_RDONLY)
 	for name, stat := range map[string]func(at uint64){
 		"fstat":         func(at uint64) { p.must(nrFstat, data, at) },
-		"a name":        func(at uint64) { p.must(nrNewfstatat, atCwd, p.name("/etc/data"), at, 0) },
+		"a name":        func(at uint64) { p.must(nrNewfstatat, atCwd, p.name("/etc/words"), at, 0) },
 		"AT_EMPTY_PATH": func(at uint64) { p.must(nrNewfstatat, data, p.name(""), at, abi.AT_EMPTY_PATH) },
 		"a name, with AT_EMPTY_PATH": func(at uint64) {
-			p.must(nrNewfstatat, atCwd, p.name("etc/data"), at, abi.AT_EMPTY_PATH)
+			p.must(nrNewfstatat, atCwd, p.name("etc/words"), at, abi.AT_EMPTY_PATH)
 		},
 	} {
 		at := p.put(slices.Repeat([]byte{9}, 136)...)
@@ -169,9 +169,9 @@ func TestFaccessat(t *testing.T) {
 		mode uint64
 		want abi.Errno
 	}{
-		{"/etc/data", exists, abi.OK}, {"/etc/data", read, abi.OK}, {"/etc/data", write, abi.EROFS}, {"/etc/data", execute, abi.EACCES},
+		{"/etc/words", exists, abi.OK}, {"/etc/words", read, abi.OK}, {"/etc/words", write, abi.EROFS}, {"/etc/words", execute, abi.EACCES},
 		{"/bin/tool", execute | read, abi.OK}, {"/bin/tool", write, abi.EROFS}, {"/etc", execute, abi.OK}, {"/etc", write, abi.EROFS},
-		{"/dev/null", read | write, abi.OK}, {"/dev/null", execute, abi.EACCES}, {"/none", exists, abi.ENOENT}, {"/etc/data/x", exists, abi.ENOTDIR},
+		{"/dev/null", read | write, abi.OK}, {"/dev/null", execute, abi.EACCES}, {"/none", exists, abi.ENOENT}, {"/etc/words/x", exists, abi.ENOTDIR},
 		{"", exists, abi.ENOENT}, {"/etc", 8, abi.EINVAL},
 	} {
 		if _, err, _ := p.call(nrFaccessat, atCwd, p.name(tt.name), tt.mode); err != tt.want {
@@ -196,7 +196,7 @@ func TestReadlinkat(t *testing.T) {
 	at := p.room(16)
 	p.want(abi.EINVAL, "no room", nrReadlinkat, atCwd, exe, at, 0)
 	p.want(abi.EINVAL, "a negative size", nrReadlinkat, atCwd, exe, at, 1<<64-1)
-	p.want(abi.EINVAL, "a file", nrReadlinkat, atCwd, p.name("/etc/data"), at, 16)
+	p.want(abi.EINVAL, "a file", nrReadlinkat, atCwd, p.name("/etc/words"), at, 16)
 	p.want(abi.ENOENT, "nothing", nrReadlinkat, atCwd, p.name("/none"), at, 16)
 	p.want(abi.EFAULT, "a link to nowhere", nrReadlinkat, atCwd, exe, nowhere, 16)
 	p.want(abi.EFAULT, "a link to the end of memory", nrReadlinkat, atCwd, exe, base+pages*mem.PageSize-1, 16)
@@ -217,7 +217,7 @@ func TestWorkingDirectory(t *testing.T) {
 	is("/")
 	p.must(nrChdir, p.name("etc"))
 	is("/etc")
-	p.must(nrClose, p.open("data", abi.O_RDONLY))
+	p.must(nrClose, p.open("words", abi.O_RDONLY))
 	p.must(nrChdir, p.name("../bin/."))
 	is("/bin")
 	fd := p.open("/etc", abi.O_RDONLY)
@@ -227,12 +227,12 @@ func TestWorkingDirectory(t *testing.T) {
 	p.must(nrFchdir, root)
 	is("/")
 	p.must(nrChdir, p.name("/etc"))
-	p.want(abi.ENOTDIR, "to a file", nrChdir, p.name("/etc/data"))
+	p.want(abi.ENOTDIR, "to a file", nrChdir, p.name("/etc/words"))
 	p.want(abi.ENOTDIR, "to a device", nrChdir, p.name("/dev/null"))
 	p.want(abi.ENOENT, "to nothing", nrChdir, p.name("/none"))
 	p.want(abi.EFAULT, "to a name nowhere", nrChdir, nowhere)
 	p.want(abi.EBADF, "to a closed descriptor", nrFchdir, 99)
-	p.want(abi.ENOTDIR, "to the descriptor of a file", nrFchdir, p.open("/etc/data", abi.O_RDONLY))
+	p.want(abi.ENOTDIR, "to the descriptor of a file", nrFchdir, p.open("/etc/words", abi.O_RDONLY))
 	p.want(abi.ENOTDIR, "to the descriptor of a device", nrFchdir, p.open("/dev/null", abi.O_RDONLY))
 	is("/etc")
 	if n := p.must(nrGetcwd, at, 5); n != 5 {
@@ -251,10 +251,10 @@ func TestGetdents(t *testing.T) {
 	p.tree()
 	want := map[string]map[string]byte{
 		"/":    {".": directory, "..": directory, "bin": directory, "etc": directory},
-		"/etc": {".": directory, "..": directory, "data": regular},
+		"/etc": {".": directory, "..": directory, "words": regular},
 	}
 	for name, entries := range want {
-		for _, size := range []uint64{24, 32, 47, 4096} {
+		for _, size := range []uint64{32, 40, 63, 4096} {
 			fd := p.open(name, abi.O_RDONLY)
 			at := p.room(int(size) + 8)
 			got := map[string]byte{}
@@ -290,7 +290,7 @@ func TestGetdents(t *testing.T) {
 	if n := p.must(nrGetdents64, fd, at, 24); n != 24 || string(p.bytes(at+19, 2)) != ".\x00" {
 		t.Errorf("after what was refused: %d bytes, %q, want the first entry", n, p.bytes(at+19, 2))
 	}
-	p.want(abi.ENOTDIR, "a file", nrGetdents64, p.open("/etc/data", abi.O_RDONLY), at, 64)
+	p.want(abi.ENOTDIR, "a file", nrGetdents64, p.open("/etc/words", abi.O_RDONLY), at, 64)
 	p.want(abi.ENOTDIR, "a device", nrGetdents64, p.open("/dev/null", abi.O_RDONLY), at, 64)
 	p.want(abi.EBADF, "a closed descriptor", nrGetdents64, 99, at, 64)
 }
@@ -300,8 +300,8 @@ func TestExecveRefusals(t *testing.T) {
 	p := start(t)
 	p.tree()
 	for name, want := range map[string]abi.Errno{
-		"/bin/tool": abi.ENOEXEC, "/etc/data": abi.EACCES, "/etc": abi.EACCES, "/dev/null": abi.EACCES, "/none": abi.ENOENT,
-		"/etc/data/x": abi.ENOTDIR, "": abi.ENOENT,
+		"/bin/tool": abi.ENOEXEC, "/etc/words": abi.EACCES, "/etc": abi.EACCES, "/dev/null": abi.EACCES, "/none": abi.ENOENT,
+		"/etc/words/x": abi.ENOTDIR, "": abi.ENOENT,
 	} {
 		if _, err, _ := p.call(nrExecve, p.name(name), 0, 0); err != want {
 			t.Errorf("%q: error %d, want %d", name, err, want)
