@@ -22,8 +22,8 @@ const (
 	// patience is how long a program may take, by the guest's clock, before it is killed, and pause how often it is looked at.
 	patience = 80 * time.Millisecond
 	pause    = 200 * time.Microsecond
-	// longestTrap is the most that the kernel may keep the hart.
-	longestTrap = 50 * time.Millisecond
+	// longestTrap is the most that the kernel may keep the hart: 1,000,000 instructions.
+	longestTrap = time.Millisecond
 )
 
 // director is what runs programs: the descriptors that they get, and what the kernel's accounts said before the first.
