@@ -61,7 +61,7 @@ A call that sleeps when a handler has to run returns what it has done. If that i
 	} {
 		var names []string
 		for i := range Limit {
-			if Number(i).handler != nil && restarts[i] == kind.r {
+			if Number(i).handler != nil && Number(i).restart == kind.r {
 				names = append(names, Number(i).Name)
 			}
 		}
