@@ -374,9 +374,7 @@ func (t *Thread) drop() {
 
 // giveBack gives back what the call held.
 func (t *Thread) giveBack() {
-	if t.asleep() || t.places != nil {
-		t.unregister()
-	}
+	t.unregister()
 	if t.file != nil {
 		if t.moving {
 			t.file.Moving = false
@@ -386,14 +384,13 @@ func (t *Thread) giveBack() {
 		}
 		t.held, t.moving = false, false
 	}
-	if t.besides > 0 {
-		for _, f := range t.beside[:t.besides] {
-			f.Release()
-		}
-		t.besides = 0
+	for _, f := range t.beside[:t.besides] {
+		f.Release()
 	}
-	if t.masked {
-		t.mask, t.masked = t.saved, false
-	}
+	t.besides = 0
 	t.kept, t.phase, t.remain, t.Repeated, t.staging, t.timed = false, none, 0, false, false, false
+	if t.masked {
+		t.masked = false
+		t.SetMask(t.saved)
+	}
 }

@@ -529,6 +529,29 @@ func TestMaskOfACall(t *testing.T) {
 	}
 }
 
+// TestMaskGivesSignalsAway: what came for the process while a call's mask let it through is another thread's to take when the call is done
+// without it (Linux's set_current_blocked).
+func TestMaskGivesSignalsAway(t *testing.T) {
+	s := newSleeper(t)
+	*s.process.Action(sigNumber) = Action{Handler: handlerPC}
+	s.thread.SetMask(One(sigNumber))
+	s.thread.Masked(0)
+	s.sleep(ways[0], Never)
+	for threadOf(Schedule(s.hart)) != s.other {
+		hartOf(s.hart).yield = true
+	}
+	s.other.Block(nil, 0)
+	s.things[0].queue.Notify(abi.EPOLLIN)
+	if s.process.Signal(sigNumber); s.other.state != blocked {
+		t.Fatal("the signal is not the caller's")
+	}
+	s.thread.Begin()
+	s.thread.Return(1, abi.OK)
+	if s.thread.Signalled() || s.other.state != runnable || !s.other.Signalled() {
+		t.Errorf("the caller has it: %v; the other thread: state %d", s.thread.Signalled(), s.other.state)
+	}
+}
+
 // TestPosition: two calls that move the position of one file do so one after the other.
 func TestPosition(t *testing.T) {
 	s := newSleeper(t)
