@@ -163,6 +163,24 @@ func TestWithoutReference(t *testing.T) {
 	}
 }
 
+// TestClosedInACall: a call that has a file's position keeps the file.
+func TestClosedInACall(t *testing.T) {
+	f := New(new(thing), 0)
+	f.Moving = true
+	f.Release()
+	func() {
+		defer func() {
+			const want = "file: closed while a call has its position"
+			if got := recover(); got != want {
+				t.Errorf("got %v, want a panic: %s", got, want)
+			}
+		}()
+		reap()
+	}()
+	f.Moving = false
+	reap()
+}
+
 func TestMaxFiles(t *testing.T) {
 	var all []*File
 	for range MaxFiles {

@@ -549,3 +549,54 @@ func TestUnfinishedCall(t *testing.T) {
 		t.Error("a kill waits for the call")
 	}
 }
+
+// TestOneWaitAtATime: a thread waits for one thing, is told of nothing else, and ends on no list.
+func TestOneWaitAtATime(t *testing.T) {
+	for _, tt := range []struct {
+		want string
+		do   func(p *Process, a *Thread)
+	}{
+		{"proc: a thread that sleeps goes to sleep", func(_ *Process, a *Thread) {
+			a.Block(nil, 0)
+			a.Block(nil, 0)
+		}},
+		{"proc: an event reaches a thread that does not wait for it", func(_ *Process, a *Thread) {
+			a.Wake(nil, abi.EPOLLIN)
+		}},
+		{"proc: a thread waits for two words", func(p *Process, a *Thread) {
+			for at := range uint64(2) {
+				key, _ := p.Space.Key(heapBase+4*at, true)
+				a.WaitFutex(key)
+			}
+		}},
+		{"proc: a wake reaches a thread that does not wait for it", func(p *Process, a *Thread) {
+			key, _ := p.Space.Key(heapBase, true)
+			a.WaitFutex(key)
+			a.phase = none
+			Wake(key, 1)
+		}},
+		{"proc: a thread has ended and is on a list", func(p *Process, a *Thread) {
+			key, _ := p.Space.Key(heapBase, true)
+			a.WaitFutex(key)
+			a.state = dead
+			for range MaxThreads { // one of which has its place
+				NewThread(p, a.Hart)
+			}
+		}},
+		{"proc: a process ends, and not all of its threads", func(p *Process, a *Thread) {
+			p.threads++
+			p.Exit(a.Hart, 0)
+		}},
+	} {
+		p, a, _ := boot(t)
+		func() {
+			defer func() {
+				if got := recover(); got != tt.want {
+					t.Errorf("got %v, want a panic: %s", got, tt.want)
+				}
+			}()
+			tt.do(p, a)
+		}()
+	}
+	clear(futexes[:])
+}
