@@ -48,7 +48,8 @@ type form uint8
 const (
 	flag       form = iota // 0 or 1
 	positive               // 1 to 32767
-	byteValue              // 0 to 255
+	probes                 // 1 to 127
+	tos                    // a byte; of a stream the congestion bits are not the program's
 	any32                  // not negative
 	ttl                    // 1 to 255, -1 for the default
 	sendBuffer             // doubled, as Linux does
@@ -64,13 +65,13 @@ var table = [options]option{
 	{SOL_SOCKET, 8, recvBuffer, 131072, maxBuffer}, // SO_RCVBUF
 	{SOL_SOCKET, 9, flag, 0, 0},                    // SO_KEEPALIVE
 	{SOL_SOCKET, 15, flag, 0, 0},                   // SO_REUSEPORT
-	{IPPROTO_IP, 1, byteValue, 0, 0},               // IP_TOS
+	{IPPROTO_IP, 1, tos, 0, 0},                     // IP_TOS
 	{IPPROTO_IP, 2, ttl, 64, 64},                   // IP_TTL
 	{IPPROTO_TCP, 1, flag, 0, none},                // TCP_NODELAY
 	{IPPROTO_TCP, 3, flag, 0, none},                // TCP_CORK
 	{IPPROTO_TCP, 4, positive, 7200, none},         // TCP_KEEPIDLE
 	{IPPROTO_TCP, 5, positive, 75, none},           // TCP_KEEPINTVL
-	{IPPROTO_TCP, 6, byteValue, 9, none},           // TCP_KEEPCNT
+	{IPPROTO_TCP, 6, probes, 9, none},              // TCP_KEEPCNT
 	{IPPROTO_TCP, 18, any32, 0, none},              // TCP_USER_TIMEOUT
 }
 
@@ -120,7 +121,7 @@ func (s *Socket) SetOption(level, name, value int) (*wait.Queue, abi.Errno) {
 	if !ok {
 		return nil, abi.ENOPROTOOPT
 	}
-	kept, told, ok := table[i].form.check(value)
+	kept, told, ok := table[i].form.check(value, s.kind)
 	if !ok {
 		return nil, abi.EINVAL
 	}
@@ -133,7 +134,7 @@ func (s *Socket) SetOption(level, name, value int) (*wait.Queue, abi.Errno) {
 }
 
 // check returns what getsockopt will say of a value, and what the server hears.
-func (f form) check(value int) (kept, told int, ok bool) {
+func (f form) check(value int, kind unixsock.Type) (kept, told int, ok bool) {
 	switch f {
 	case flag:
 		if value != 0 {
@@ -142,8 +143,14 @@ func (f form) check(value int) (kept, told int, ok bool) {
 		return value, value, true
 	case positive:
 		return value, value, value >= 1 && value <= 32767
-	case byteValue:
-		return value & 0xff, value & 0xff, true
+	case probes:
+		return value, value, value >= 1 && value <= 127
+	case tos:
+		value &= 0xff
+		if kind == unixsock.Stream {
+			value &^= 3
+		}
+		return value, value, true
 	case any32:
 		return value, value, value >= 0
 	case ttl:

@@ -164,7 +164,7 @@ func short(done int, err abi.Errno) (int, abi.Errno) {
 	return 0, err
 }
 
-// Truncate sets the size. What lies beyond is gone and reads as zeros if the file grows again. A file of many pages shrinks in pieces:
+// Truncate sets the size. What lies beyond is gone, also what a mapping wrote there, and reads as zeros if the file grows again. A file of many pages shrinks in pieces:
 // Again, until it is as small as that.
 func (f *Memfd) Truncate(size int64) abi.Errno {
 	if size < 0 {
@@ -173,7 +173,7 @@ func (f *Memfd) Truncate(size int64) abi.Errno {
 	if size > MaxSize {
 		return abi.EFBIG
 	}
-	if size < f.size && !f.cut(size) {
+	if size <= f.size && !f.cut(size) {
 		return abi.Again
 	}
 	f.size = size

@@ -93,8 +93,8 @@ func TestLikeHost(t *testing.T) {
 				}
 				var got abi.Stat
 				f.Stat(&got)
-				if got.Size != want.Size || got.Mode != want.Mode {
-					t.Fatalf("stat: size %d mode %o, want %d %o", got.Size, got.Mode, want.Size, want.Mode)
+				if got.Size != want.Size || got.Mode != want.Mode || got.Blocks != want.Blocks {
+					t.Fatalf("stat: size %d mode %o blocks %d, want %d %o %d", got.Size, got.Mode, got.Blocks, want.Size, want.Mode, want.Blocks)
 				}
 			},
 		})
@@ -129,6 +129,11 @@ func TestBounds(t *testing.T) {
 	f, _ := New()
 	if err := f.Truncate(MaxSize + 1); err != abi.EFBIG {
 		t.Errorf("truncate beyond the bound: %d, want EFBIG", err)
+	}
+	for _, size := range []int64{MaxSize, 0} {
+		if err := f.Truncate(size); err != abi.OK || f.size != size {
+			t.Errorf("truncate to %#x: %d, %#x", size, err, f.size)
+		}
 	}
 	if err := f.Truncate(-1); err != abi.EINVAL {
 		t.Errorf("negative truncate: %d, want EINVAL", err)
