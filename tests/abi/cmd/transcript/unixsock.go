@@ -245,6 +245,8 @@ func addressed(r *report, kind int) {
 	r.err(fmt.Sprintf("send to a bad address, type %d", kind), err)
 	_, err = raw(unix.SYS_SENDTO, uintptr(a), 0, 0, 0, address(&[64]uint16{unix.AF_UNIX}), 129)
 	r.err(fmt.Sprintf("send to an address too long, type %d", kind), err)
+	unix.Shutdown(a, unix.SHUT_WR)
+	r.err(fmt.Sprintf("send to a path after shutting down, type %d", kind), unix.Sendto(a, []byte("x"), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: "/no/socket"}))
 	closeAll(a, b)
 }
 

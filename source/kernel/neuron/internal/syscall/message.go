@@ -163,10 +163,17 @@ func (m *message) unixTarget(t *proc.Thread, f *file.File) abi.Errno {
 		return abi.OK
 	case n < least, m.nameLen > most, uint16(b[0])|uint16(b[1])<<8 != afUnix:
 		return abi.EINVAL
-	case b[2] != 0:
-		return abi.ENOENT // of a path
 	}
-	return abi.ECONNREFUSED
+	// Only who could send looks for the name.
+	err := s.MaySend(t.Rest.Len())
+	switch {
+	case err != abi.OK:
+	case b[2] != 0:
+		err = abi.ENOENT // of a path
+	default:
+		err = abi.ECONNREFUSED
+	}
+	return err
 }
 
 // send sends m on f, which is a socket.

@@ -395,6 +395,17 @@ func TestClassesOfEvents(t *testing.T) {
 	}
 }
 
+// TestAddressOfNobody: a socket that cannot send says so before it looks for whom.
+func TestAddressOfNobody(t *testing.T) {
+	p := start(t)
+	s, _ := p.pair(unixsock.Datagram, nonblock)
+	path := p.put(append([]byte{afUnix, 0}, "/none\x00"...)...)
+	p.want(abi.EMSGSIZE, "too much", nrSendto, s, base, unixsock.MaxMessage+1, 0, path, 8)
+	p.must(nrShutdown, s, 1)
+	p.want(abi.EPIPE, "shut down", nrSendto, s, base, 1, 0, path, 8)
+	p.want(abi.EINVAL, "no address", nrSendto, s, base, 1, 0, path, 2)
+}
+
 // TestExecutableFiles: a memfd's memory can be executed, as on Linux.
 func TestExecutableFiles(t *testing.T) {
 	p := start(t)

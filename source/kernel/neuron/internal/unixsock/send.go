@@ -24,7 +24,7 @@ func (s *Socket) Send(b *user.Buffer, header []byte, r *Rights, flags int) (int,
 		b = &nothing
 	}
 	size := len(header) + b.Len()
-	if err := s.maySend(size); err != abi.OK {
+	if err := s.MaySend(size); err != abi.OK {
 		return 0, err
 	}
 	if s.kind == Stream && size == 0 {
@@ -65,8 +65,8 @@ func (s *Socket) Send(b *user.Buffer, header []byte, r *Rights, flags int) (int,
 // nothing is the buffer of a message without bytes of a program.
 var nothing user.Buffer
 
-// maySend is what Linux checks before it looks at the peer, in its order.
-func (s *Socket) maySend(size int) abi.Errno {
+// MaySend is what Linux checks before it looks at the peer, in its order.
+func (s *Socket) MaySend(size int) abi.Errno {
 	if s.kind == Seqpacket && s.err != abi.OK {
 		return s.TakeError()
 	}
