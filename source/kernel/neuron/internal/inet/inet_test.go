@@ -260,6 +260,67 @@ func TestBind(t *testing.T) {
 	w.close()
 }
 
+// TestLateAnswer: an answer to a request that was given up is not the answer to the next one.
+func TestLateAnswer(t *testing.T) {
+	start(t, 256)
+	w := newWorld(t)
+	s, data := w.open(unixsock.Stream)
+	s.Bind(&near)
+	old := w.want(sockns.Bind)
+	s.Cancel()
+	s.Bind(&far)
+	rec := w.want(sockns.Bind)
+	w.reply(old, abi.EADDRINUSE, sockns.Address{}, sockns.Address{})
+	if q, err := s.Bind(&far); q == nil || err != abi.EAGAIN || w.namespace.Dropped(NotAsked) != 1 {
+		t.Errorf("after a late answer: %d, %d dropped; want to wait, 1", err, w.namespace.Dropped(NotAsked))
+	}
+	w.reply(rec, abi.OK, far, sockns.Address{})
+	if q, err := s.Bind(&far); q != nil || err != abi.OK || s.Name() != far {
+		t.Errorf("after the answer: %d, %+v", err, s.Name())
+	}
+	s.Close()
+	w.want(sockns.Close)
+	data.Release()
+	reap()
+	w.close()
+}
+
+// TestServerReads: read(2) and write(2) on the serving end are a record each; read of nothing takes none.
+func TestServerReads(t *testing.T) {
+	start(t, 256)
+	w := newWorld(t)
+	s, data := w.open(unixsock.Stream)
+	s.Bind(&near)
+	if n, err := w.server.Read(usertest.Out(nil), 0); n != 0 || err != abi.OK {
+		t.Errorf("read of nothing: %d, %d", n, err)
+	}
+	var b [sockns.Size]byte
+	if n, err := w.server.Read(usertest.Out(b[:]), 0); n != len(b) || err != abi.OK {
+		t.Fatalf("read: %d, %d", n, err)
+	}
+	var rec sockns.Record
+	rec.Decode(&b)
+	if rec.Op != sockns.Bind || rec.ID != s.id || rec.Local != near {
+		t.Errorf("read %+v", rec)
+	}
+	if n, err := w.server.Read(usertest.Out(b[:]), 0); n != 0 || err != abi.EAGAIN {
+		t.Errorf("read of a record that is not there: %d, %d, want EAGAIN", n, err)
+	}
+	answer := sockns.Record{Op: sockns.Reply, ID: rec.ID, Seq: rec.Seq, Local: near}
+	answer.Encode(&b)
+	if n, err := w.server.Write(usertest.In(b[:]), 0); n != len(b) || err != abi.OK {
+		t.Errorf("write: %d, %d", n, err)
+	}
+	if _, err := s.Bind(&near); err != abi.OK || s.Name() != near {
+		t.Errorf("bind: %d, %+v", err, s.Name())
+	}
+	s.Close()
+	w.want(sockns.Close)
+	data.Release()
+	reap()
+	w.close()
+}
+
 func TestBindFails(t *testing.T) {
 	start(t, 256)
 	w := newWorld(t)
@@ -964,11 +1025,11 @@ func TestNamespaceLifetime(t *testing.T) {
 		f.Release()
 		reap()
 	}
-	if !n.used {
+	if !n.used || Namespaces() != 1 {
 		t.Error("freed with a socket in it")
 	}
 	s.Close()
-	if n.used {
+	if n.used || Namespaces() != 0 {
 		t.Error("not freed")
 	}
 	data.Release()
@@ -981,8 +1042,8 @@ func TestNamespaceLifetime(t *testing.T) {
 		}
 		all = append(all, n)
 	}
-	if _, err := NewNamespace(); err != abi.ENFILE {
-		t.Errorf("one too many: %d, want ENFILE", err)
+	if _, err := NewNamespace(); err != abi.ENFILE || Namespaces() != MaxNamespaces {
+		t.Errorf("one too many: %d, want ENFILE; %d namespaces", err, Namespaces())
 	}
 	for _, n := range all {
 		if _, _, err := New(n, unixsock.Stream); err != abi.ENETDOWN {

@@ -232,14 +232,10 @@ func (c *cursor) get(p []byte) (n int) {
 	return n
 }
 
-// store copies up to n bytes of the frame to b.
-func (c *cursor) store(b *user.Buffer, n int) (done int, ok bool) {
-	for done < n && c.left > 0 && b.Len() > 0 {
-		from := c.bytes()
-		if len(from) > n-done {
-			from = from[:n-done]
-		}
-		k, ok := b.Put(from)
+// store copies to b what of the frame it has room for.
+func (c *cursor) store(b *user.Buffer) (done int, ok bool) {
+	for c.left > 0 && b.Len() > 0 {
+		k, ok := b.Put(c.bytes())
 		c.skip(k)
 		done += k
 		if !ok {

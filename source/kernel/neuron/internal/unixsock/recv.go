@@ -53,7 +53,7 @@ func (s *Socket) recvStream(b *user.Buffer, r *Rights, flags int) (n, msg int, e
 	var rights bool
 	for {
 		c.enter()
-		k, ok := c.store(b, b.Len())
+		k, ok := c.store(b)
 		if !ok && n+k == 0 {
 			return 0, 0, abi.EFAULT
 		}
@@ -101,7 +101,7 @@ func (s *Socket) recvPacket(b *user.Buffer, header []byte, r *Rights, flags int)
 	whole := c.left
 	c.get(header)
 	size := int(c.left)
-	n, ok := c.store(b, b.Len())
+	n, ok := c.store(b)
 	if !ok {
 		err = abi.EFAULT
 	}

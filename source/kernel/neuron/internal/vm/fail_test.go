@@ -187,6 +187,7 @@ func TestNoAreaLeft(t *testing.T) {
 	fillAreas(t, s, rest)
 	munmap := func(at, size uint64) abi.Errno { return unmapAll(s, at, size) }
 	mprotect := func(at, size uint64) abi.Errno { return protectAll(s, at, size, Read) }
+	execute := func(at, size uint64) abi.Errno { return protectAll(s, at, size, Exec) }
 	mmap := func(at, size uint64) abi.Errno {
 		_, err := mapAll(s, Map{Start: at, Size: size, Fixed: true, Prot: Read})
 		return err
@@ -200,6 +201,7 @@ func TestNoAreaLeft(t *testing.T) {
 		{"a right in the middle", mprotect, wide + page, page, abi.ENOMEM},
 		{"a right at the begin", mprotect, wide, page, abi.ENOMEM},
 		{"a right at the end", mprotect, wide + 2*page, page, abi.ENOMEM},
+		{"a right that it cannot have in the middle", execute, wide + page, page, abi.EACCES},
 		{"another mapping in the middle", mmap, wide + page, page, abi.ENOMEM},
 		{"a hole in the middle", munmap, wide + page, page, abi.ENOMEM},
 		{"the end of a whole area", munmap, rest, page, abi.OK},

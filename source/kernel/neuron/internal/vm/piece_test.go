@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/file"
 	"nexus/source/kernel/neuron/internal/mem"
 )
 
@@ -186,5 +187,16 @@ func TestPresent(t *testing.T) {
 	}
 	if err := s.Present(va+4*page, there[:2]); err != abi.ENOMEM {
 		t.Errorf("over the end: %d, want ENOMEM", err)
+	}
+	// What a file that never changes holds is in memory all the time; what is behind it, or may change, is not.
+	for _, tt := range []struct {
+		name string
+		f    *file.File
+		want string
+	}{{"constant", f, "\x01\x01\x00"}, {"memfd", newMemfd(t, 3), "\x00\x00\x00"}} {
+		va := mustMap(t, s, Map{Size: 3 * page, Prot: Read, File: tt.f, Bytes: page + 10, Zeros: true})
+		if err := s.Present(va, there[:3]); err != abi.OK || string(there[:3]) != tt.want {
+			t.Errorf("%s: %d, % d; want % d", tt.name, err, there[:3], []byte(tt.want))
+		}
 	}
 }
