@@ -285,6 +285,43 @@ func TestLateAnswer(t *testing.T) {
 	w.close()
 }
 
+// TestConnectedWhere: the peer is whom the server says, or whom the program asked for if it says nothing; and an error number that Linux does not
+// have is EIO.
+func TestConnectedWhere(t *testing.T) {
+	start(t, 256)
+	w := newWorld(t)
+	for _, tt := range []struct {
+		err          abi.Errno
+		remote, want sockns.Address
+		told         abi.Errno
+	}{
+		{abi.OK, other, other, abi.OK},
+		{abi.OK, sockns.Address{}, far, abi.OK},
+		{abi.OK, sockns.Address{Family: 10, Port: 1}, far, abi.OK},
+		{abi.ECONNREFUSED, other, sockns.Address{}, abi.ECONNREFUSED},
+		{133, other, sockns.Address{}, 133}, // EHWPOISON, the last
+		{134, other, sockns.Address{}, abi.EIO},
+	} {
+		s, data := w.open(unixsock.Stream)
+		s.Connect(&far, true, 0)
+		w.reply(w.want(sockns.Connect), tt.err, near, tt.remote)
+		if _, err := s.Connect(&far, true, 0); err != tt.told {
+			t.Errorf("answer %d from %+v: %d, want %d", tt.err, tt.remote, err, tt.told)
+		}
+		wantErr := abi.OK
+		if tt.told != abi.OK {
+			wantErr = abi.ENOTCONN
+		}
+		if peer, err := s.Peer(); err != wantErr || peer != tt.want {
+			t.Errorf("answer %d from %+v: peer %+v, %d; want %+v, %d", tt.err, tt.remote, peer, err, tt.want, wantErr)
+		}
+		s.Close()
+		data.Release()
+		reap()
+	}
+	w.close()
+}
+
 // TestServerReads: read(2) and write(2) on the serving end are a record each; read of nothing takes none.
 func TestServerReads(t *testing.T) {
 	start(t, 256)

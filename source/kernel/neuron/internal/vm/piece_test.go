@@ -105,6 +105,52 @@ func TestAbsentTablesCostNothing(t *testing.T) {
 	}
 }
 
+// TestEverythingIsWork: what a piece looks at counts, also where nothing is, so that no piece is long.
+func TestEverythingIsWork(t *testing.T) {
+	defer func(work int) { pieceWork = work }(pieceWork)
+	const va, work = 1 << 30, 64
+	munmap := func(s *Space, size, done uint64) (uint64, abi.Errno) { return s.Munmap(va, size, done) }
+	madvise := func(s *Space, size, done uint64) (uint64, abi.Errno) { return s.Discard(va, size, done) }
+	mprotect := func(s *Space, size, done uint64) (uint64, abi.Errno) { return s.Protect(va, size, Read, done) }
+	for _, tt := range []struct {
+		name    string
+		size    uint64
+		stride  uint64 // of pages; the last of the range has one too
+		atLeast int
+		call    func(s *Space, size, done uint64) (uint64, abi.Errno)
+	}{
+		{"munmap over absent tables", 1 << 30, 1 << 30, entries / work, munmap},
+		{"madvise over absent tables", 1 << 30, 1 << 30, entries / work, madvise},
+		{"mprotect over absent tables", 1 << 30, 1 << 30, entries / work, mprotect},
+		{"munmap over absent pages", 2 << 20, 2 << 20, entries / work, munmap},
+		{"madvise over absent pages", 2 << 20, 2 << 20, entries / work, madvise},
+		{"mprotect over absent pages", 2 << 20, 2 << 20, entries / work, mprotect},
+		{"munmap of pages", 100 * page, page, 100 * pageWork / work, munmap},
+		{"madvise of pages", 100 * page, page, 100 * pageWork / work, madvise},
+		{"mprotect of pages", 100 * page, page, 100 * 2 / work, mprotect},
+		{"munmap of tables", 100 << 21, 1 << 21, 100 * tableWork / work, munmap},
+		{"mprotect of tables", 100 << 21, 1 << 21, 100 * tableWork / work, mprotect},
+	} {
+		s, _ := setup(t, 1000)
+		mustMap(t, s, Map{Start: va, Size: tt.size, Fixed: true, Prot: Read | Write, MayWrite: true})
+		for at := uint64(va); at < va+tt.size; at += tt.stride {
+			s.Store(at, []byte{1})
+		}
+		s.Store(va+tt.size-page, []byte{1})
+		pieceWork = work
+		if got := pieces(t, func(done uint64) (uint64, abi.Errno) { return tt.call(s, tt.size, done) }); got < tt.atLeast {
+			t.Errorf("%s: %d pieces, want %d", tt.name, got, tt.atLeast)
+		}
+	}
+	s, _ := setup(t, 64)
+	for i := range uint64(100) {
+		mustMap(t, s, Map{Start: va + 2*i*page, Size: page, Fixed: true})
+	}
+	if got := pieces(t, func(done uint64) (uint64, abi.Errno) { return s.Munmap(va, 200*page, done) }); got < 100*areaWork/work {
+		t.Errorf("munmap of areas: %d pieces, want %d", got, 100*areaWork/work)
+	}
+}
+
 // TestReplaceHasNoHole: between two pieces of an mmap over a range each address is mapped, the old way or the new.
 func TestReplaceHasNoHole(t *testing.T) {
 	s, _ := setup(t, 10000)
