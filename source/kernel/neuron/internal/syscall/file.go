@@ -28,7 +28,7 @@ func part(t *proc.Thread, f *file.File) (behind int) {
 // overflows reports whether what t's call moves ends beyond the largest position.
 func overflows(t *proc.Thread, f *file.File, pos int64) bool {
 	const last = 1<<63 - 1
-	return f.Object.Seekable() && pos > last-int64(t.Rest.Len())
+	return f.Seekable() && pos > last-int64(t.Rest.Len())
 }
 
 // read reads from f into t.Rest, at *pos, which it moves.
