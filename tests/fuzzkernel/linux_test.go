@@ -75,7 +75,7 @@ func linux(t *testing.T, emulator, executor string, p *program.Program) (results
 	}
 	defer out.Close()
 	// Descriptor 2 is /dev/null, as it is on neuron.
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, emulator, executor)
 	command.Stdin, command.Stdout = in, out
