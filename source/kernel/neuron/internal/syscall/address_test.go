@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"nexus/source/kernel/neuron/internal/abi"
+	"nexus/source/kernel/neuron/internal/device"
+	"nexus/source/kernel/neuron/internal/file"
+	"nexus/source/kernel/neuron/internal/inet"
 	"nexus/source/kernel/neuron/internal/unixsock"
 	"nexus/source/libs/sockns"
 )
@@ -41,4 +44,34 @@ func TestAddressLengths(t *testing.T) {
 	n.want(abi.ENOTCONN, "the peer that there was", nrGetpeername, fd, long, n.put(16, 0, 0, 0))
 	n.want(abi.EFAULT, "a name nowhere", nrGetsockname, fd, nowhere, n.put(16, 0, 0, 0))
 	n.want(abi.EFAULT, "a length nowhere", nrGetsockname, fd, long, nowhere)
+	a, _ := n.pair(unixsock.Stream, nonblock)
+	n.want(abi.EISCONN, "to send to an address of 128 bytes", nrSendto, a, long, 1, 0, long, 128)
+	n.want(abi.EINVAL, "to send to one of 129", nrSendto, a, long, 1, 0, long, 129)
+}
+
+// TestServingEnd: the names below a device directory and a socket namespace, and the options of the end that serves one.
+func TestServingEnd(t *testing.T) {
+	p := start(t)
+	fd, _ := p.thread.Files().Install(file.New(&device.Root, abi.O_RDONLY), 0, false)
+	namespace := uint64(p.must(nrOpenat, uint64(fd), p.name("socketns"), abi.O_RDWR))
+	f, _ := p.thread.Files().Get(int(namespace))
+	if _, ok := f.Object.(*inet.Namespace); !ok {
+		t.Fatal("socketns is no socket namespace")
+	}
+	p.want(abi.ENOENT, "another name in a namespace", nrOpenat, namespace, p.name("other"), abi.O_RDWR)
+	server := uint64(p.must(nrOpenat, namespace, p.name("serve"), abi.O_RDWR))
+	value := p.room(8)
+	for option, want := range map[uint64]uint32{inet.SO_TYPE: uint32(unixsock.Seqpacket), inet.SO_ERROR: 0, inet.SO_DOMAIN: afUnix} {
+		p.thread.Memory().Store(value, []byte{9, 9, 9, 9})
+		p.must(nrGetsockopt, server, inet.SOL_SOCKET, option, value, p.put(4, 0, 0, 0))
+		if got := p.word(value); got != want {
+			t.Errorf("option %d: %d, want %d", option, got, want)
+		}
+	}
+	p.want(abi.EOPNOTSUPP, "another level", nrGetsockopt, server, inet.IPPROTO_TCP, 1, value, p.put(4, 0, 0, 0))
+	p.thread.Memory().Store(value, []byte{9, 9, 9, 9})
+	p.must(nrGetsockopt, server, inet.SOL_SOCKET, inet.SO_TYPE, value, p.put(0, 0, 0, 0))
+	if p.word(value) != 0x09090909 {
+		t.Errorf("%#x is written where there is no room", p.word(value))
+	}
 }

@@ -1,6 +1,7 @@
 package syscall
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -351,6 +352,8 @@ func TestPpoll(t *testing.T) {
 	}
 	other.thread.Exit(0)
 	p.must(nrPpoll, 0, 0, zero, 0, 8)
+	all := p.put(slices.Repeat([]byte{0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0}, maxPolled)...)
+	p.must(nrPpoll, all, maxPolled, zero, 0, 8)
 	p.want(abi.EINVAL, "more than there can be", nrPpoll, one, maxPolled+1, zero, 0, 8)
 	p.want(abi.EFAULT, "descriptors nowhere", nrPpoll, nowhere, 1, zero, 0, 8)
 	p.want(abi.EFAULT, "a time nowhere", nrPpoll, one, 1, nowhere, 0, 8)
