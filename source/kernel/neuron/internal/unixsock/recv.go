@@ -78,7 +78,7 @@ func (s *Socket) recvStream(b *user.Buffer, r *Rights, flags int) (n, msg int, e
 		return n, msg, abi.OK
 	}
 	// The descriptors leave with the first byte; the rest of their frame goes without.
-	c.rights = false
+	c.rights = c.rights && !rights
 	s.in.consume(c, frames, uint32(n))
 	if rights {
 		s.takeParcel(r)

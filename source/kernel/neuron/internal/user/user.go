@@ -47,8 +47,8 @@ func Range(m Memory, addr uint64, n uint64) Buffer {
 	return Buffer{mem: m, addr: addr, n: int(n), left: int(n)}
 }
 
-// Vectors is the buffer that count entries of struct iovec at addr describe. EINVAL for too many or for a sum that
-// overflows, EFAULT if the entries cannot be read.
+// Vectors is the buffer that count entries of struct iovec at addr describe, MaxTransfer bytes at most. EINVAL for too many or a
+// negative length, EFAULT if the entries cannot be read.
 func Vectors(m Memory, addr uint64, count uint64) (Buffer, abi.Errno) {
 	if count > MaxVectors {
 		return Buffer{}, abi.EINVAL
@@ -61,7 +61,7 @@ func Vectors(m Memory, addr uint64, count uint64) (Buffer, abi.Errno) {
 		got := uint64(Load(m, b[:16*want], addr+16*i)) / 16
 		for k := range got {
 			n := Uint64(b[16*k+8:])
-			if n > 1<<62 {
+			if int64(n) < 0 {
 				return Buffer{}, abi.EINVAL
 			}
 			total = min(total+n, MaxTransfer)
