@@ -265,9 +265,9 @@ func TestGetdents(t *testing.T) {
 				}
 				for b := p.bytes(at, int(n)); len(b) > 0; {
 					length := binary.LittleEndian.Uint16(b[16:])
-					text, _, _ := strings.Cut(string(b[19:length]), "\x00")
-					if got[text] != 0 || length%8 != 0 || binary.LittleEndian.Uint64(b) == 0 {
-						t.Fatalf("%s: %q twice, or inode %d, or %d bytes", name, text, binary.LittleEndian.Uint64(b), length)
+					text, _, ends := strings.Cut(string(b[19:length]), "\x00")
+					if got[text] != 0 || !ends || length%8 != 0 || binary.LittleEndian.Uint64(b) == 0 {
+						t.Fatalf("%s: %q twice, or without its NUL %v, or inode %d, or %d bytes", name, text, !ends, binary.LittleEndian.Uint64(b), length)
 					}
 					got[text] = b[18]
 					b = b[length:]
