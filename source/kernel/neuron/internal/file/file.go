@@ -225,13 +225,18 @@ func Dropped() bool {
 	return d
 }
 
-// Piece is how many files, or hooks of one, a Reap deals with.
-const Piece = 128
+// Piece is how many files, or hooks of one, a Reap deals with at most, and piecePages how many pages they may give back, or one file's if
+// that has more.
+const (
+	Piece      = 128
+	piecePages = 1024
+)
 
 // Reap closes some of the files that wait for it and reports whether there are more. It is called at the end of a trap, when
 // no operation is under way.
 func Reap() (more bool) {
-	for range Piece {
+	full := mem.Available() + piecePages
+	for n := 0; n < Piece && mem.Available() < full; n++ {
 		f := closing.first
 		switch {
 		case f == nil:

@@ -110,6 +110,48 @@ func TestReapInPieces(t *testing.T) {
 	}
 }
 
+// A heap is an object that holds pages.
+type heap struct {
+	Defaults
+	pages []mem.Phys
+}
+
+func (*heap) Stat(*abi.Stat) {}
+func (h *heap) Close() bool {
+	for _, p := range h.pages {
+		mem.Free(p)
+	}
+	return true
+}
+
+// TestReapBoundsPages: one Reap gives back a bounded number of pages, however few files have them.
+func TestReapBoundsPages(t *testing.T) {
+	const files, each = 20, 300
+	mem.InitHost(files*each+16, 0)
+	all := mem.Available()
+	for range files {
+		h := new(heap)
+		for range each {
+			p, ok := mem.Alloc()
+			if !ok {
+				t.Fatal("no memory")
+			}
+			h.pages = append(h.pages, p)
+		}
+		New(h, 0).Release()
+	}
+	pieces := 1
+	for before := mem.Available(); Reap(); pieces++ {
+		if n := mem.Available() - before; n >= piecePages+each {
+			t.Errorf("piece %d gave back %d pages", pieces, n)
+		}
+		before = mem.Available()
+	}
+	if mem.Available() != all || pieces != files*each/(4*each) {
+		t.Errorf("%d pages of %d are back after %d pieces", mem.Available(), all, pieces)
+	}
+}
+
 // TestNestedClose: files that hold files are closed one after the other, not one inside the other.
 func TestNestedClose(t *testing.T) {
 	depth := 0

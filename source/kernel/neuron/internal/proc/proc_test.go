@@ -118,8 +118,8 @@ func TestClosesBeforeItGoesOn(t *testing.T) {
 		}
 	}
 	drop(3 * file.Piece)
-	if got := threadOf(Schedule(h)); got != a || file.Open() != 0 || polled != 2 {
-		t.Errorf("went on with %d files open, after %d looks at the devices, want 0 and 2", file.Open(), polled)
+	if got := threadOf(Schedule(h)); got != a || file.Open() != 0 || polled != 3 {
+		t.Errorf("went on with %d files open, after %d looks at the devices, want 0 and 3", file.Open(), polled)
 	}
 	drop(8192)
 	var order []*Thread

@@ -85,6 +85,7 @@ func Schedule(ah *arch.Hart) *arch.Context {
 	more := false
 	if vm.Waiting() || file.Waiting() {
 		fell := dropped()
+		now = h.preempt()
 		more = reap()
 		if c := h.current; c != nil {
 			c.closing = c.closing || fell
