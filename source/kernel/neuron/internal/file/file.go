@@ -232,11 +232,17 @@ const (
 	piecePages = 1024
 )
 
+// reaped is how many files, or as much work, the Reap under way has dealt with.
+var reaped int
+
+// Work is told by an object whose Close does as much as that of n files more.
+func Work(n int) { reaped += n }
+
 // Reap closes some of the files that wait for it and reports whether there are more. It is called at the end of a trap, when
 // no operation is under way.
 func Reap() (more bool) {
 	full := mem.Available() + piecePages
-	for n := 0; n < Piece && mem.Available() < full; n++ {
+	for reaped = 0; reaped < Piece && mem.Available() < full; reaped++ {
 		f := closing.first
 		switch {
 		case f == nil:

@@ -180,10 +180,12 @@ func (f *Memfd) Truncate(size int64) abi.Errno {
 	return abi.OK
 }
 
-// pieceWork bounds a piece of cut, in places of pages looked at. A page given back counts for several.
+// pieceWork bounds a piece of cut, in places of pages looked at. A page given back counts for several, and to look at so many as
+// fileWork is to close a file.
 const (
 	pieceWork = 1 << 14
 	pageWork  = 8
+	fileWork  = 64
 )
 
 // cut frees a piece of what is beyond size, from the end of the file on, and the file shrinks with it. It reports whether nothing is
@@ -193,7 +195,7 @@ func (f *Memfd) cut(size int64) (done bool) {
 	first := int(size+mem.PageSize-1) / mem.PageSize
 	for i := perNode - 1; f.root != 0 && i >= first/perNode; i-- {
 		leaf := &nodeAt(f.root)[i]
-		if *leaf == 0 {
+		if work--; *leaf == 0 {
 			continue
 		}
 		from := max(first-i*perNode, 0)
@@ -215,6 +217,7 @@ func (f *Memfd) cut(size int64) (done bool) {
 			*leaf = 0
 		}
 	}
+	file.Work((pieceWork - work) / fileWork)
 	if rest := size % mem.PageSize; rest != 0 {
 		if p := f.find(uint64(size) / mem.PageSize); p != 0 {
 			clear(mem.Bytes(p)[rest:])
