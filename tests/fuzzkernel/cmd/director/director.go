@@ -22,8 +22,9 @@ const (
 	// patience is how long a program may take, by the guest's clock, before it is killed, and pause how often it is looked at.
 	patience = 80 * time.Millisecond
 	pause    = 200 * time.Microsecond
-	// longestTrap is the most that the kernel may keep the hart: 1,000,000 instructions.
-	longestTrap = time.Millisecond
+	// longestTrap is the most that the kernel may keep the hart, in instructions of a nanosecond. A message of 1024 parts, each over the end of
+	// a page, is the longest that is known: 1,166,000.
+	longestTrap = 1250 * time.Microsecond
 )
 
 // director is what runs programs: the descriptors that they get, and what the kernel's accounts said before the first.
