@@ -15,7 +15,7 @@ type Services interface {
 
 // Bounds of the questions to a guest.
 const (
-	askBound  = 3 * time.Second
+	askBound  = netapi.DefaultTimeout
 	pings     = 2
 	pingBound = time.Second
 	pingSize  = 56 // bytes of payload
